@@ -1,0 +1,390 @@
+//! Settings from the environment, for people who deploy with a template.
+//!
+//! | variable | what it is | default |
+//! | --- | --- | --- |
+//! | `SECRET_KEY_BASE` | the secret that seals; `lambda-session secret` makes one | none: required |
+//! | `SECRET_KEY_BASE_OLD` | older secrets that still open, comma separated | none |
+//! | `SESSION_STORE` | `cookie` or `memory` | `cookie` |
+//! | `SESSION_PROTECTION` | `encrypted`, or `signed`: readable by its owner | `encrypted` |
+//! | `SESSION_NAME` | the cookie's name | `__Host-session` |
+//! | `SESSION_DOMAIN` | sends the cookie to every host under this domain | none |
+//! | `SESSION_PATH` | sends the cookie only below this path | `/` |
+//! | `SESSION_EXPIRE_AFTER` | the cookie's Max-Age; also the idle time where that is not set | none |
+//! | `SESSION_IDLE` | a session ends after so long without a request | `30m` |
+//! | `SESSION_ABSOLUTE` | a session ends after so long in all | `12h`, or `SESSION_EXPIRE_AFTER` if longer |
+//! | `SESSION_SAME_SITE` | `lax`, `strict` or `none` | `lax` |
+//! | `SESSION_SECURE` | `off` for `http://` on your own machine only | `on` |
+//! | `SESSION_PARTITIONED` | `on`: a jar for each site that embeds this one | `off` |
+//! | `SESSION_SCOPE` | application and stage: sessions of another scope do not open | empty |
+//!
+//! Durations read `90s`, `30m`, `12h`, `30d` or a number of seconds. With `SESSION_DOMAIN`, or a path other than `/`, the
+//! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset.
+//!
+//! A cookie session cannot be recalled: logout removes it from the browser, a copy lives to its end. Keep
+//! `SESSION_IDLE` and `SESSION_ABSOLUTE` short where that matters.
+
+use std::{path::Path, time::Duration};
+
+use tracing::warn;
+
+use crate::cookie::{CookieOptions, SameSite, quoted};
+use crate::keyring::{Keyring, Secret};
+use crate::lifetime::{ABSOLUTE, IDLE, LONGEST, Lifetime};
+use crate::session::Data;
+use crate::store::{CookieStore, MemoryStore};
+use crate::{Error, SessionLayer, dotenv};
+
+const MAKE_ONE: &str = "`lambda-session secret --env >> .env` makes one";
+
+/// Where the values of variables come from.
+pub trait Variables {
+    /// The value of this variable, if it is set.
+    fn value(&self, name: &str) -> Option<String>;
+}
+
+impl<F: Fn(&str) -> Option<String>> Variables for F {
+    fn value(&self, name: &str) -> Option<String> {
+        self(name)
+    }
+}
+
+/// The variables of this process and, outside of Lambda, of `.env.local` and `.env` in the working directory: the
+/// process wins over files, `.env.local` over `.env`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) for a file that cannot be read or has a line that is no assignment.
+pub fn environment() -> Result<impl Variables, Error> {
+    // On Lambda the working directory is the deployment package: a file packed by mistake must change nothing.
+    let files = match std::env::var_os("AWS_LAMBDA_RUNTIME_API") {
+        Some(_) => Vec::new(),
+        None => dotenv_files(Path::new("."))?,
+    };
+    Ok(move |name: &str| {
+        let file = || files.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        match std::env::var_os(name) {
+            // What is no UTF-8 is no value of ours, and must not fall back to a file's.
+            Some(value) => Some(value.into_string().unwrap_or_else(|_| "\u{fffd}".into())),
+            None => file(),
+        }
+    })
+}
+
+/// The variables in `.env.local` and `.env` of a directory, each name once; a file that is not there has none.
+///
+/// # Errors
+///
+/// As [`environment`]. The message names the file and the line, never what stands there.
+pub fn dotenv_files(directory: &Path) -> Result<Vec<(String, String)>, Error> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for name in [".env.local", ".env"] {
+        let text = match std::fs::read_to_string(directory.join(name)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::config(format!("cannot read {name}")).with_source(error)),
+        };
+        let pairs = dotenv::parse(&text)
+            .map_err(|line| Error::config(format!("{name}, line {line}, is no assignment: write NAME=value")))?;
+        // Within one file the last assignment of a name stands, as a shell would have it.
+        for (name, value) in pairs.into_iter().rev() {
+            if !variables.iter().any(|(known, _)| *known == name) {
+                variables.push((name, value));
+            }
+        }
+    }
+    Ok(variables)
+}
+
+/// What the variables say, checked; the secrets are apart, in [`keyring`].
+///
+/// ```
+/// use lambda_session::config::Settings;
+///
+/// let settings = Settings::read(&|name: &str| (name == "SESSION_EXPIRE_AFTER").then(|| "30d".to_owned()))?;
+/// assert_eq!(settings.lifetime().idle().as_secs(), 30 * 86_400);
+///
+/// let error = Settings::read(&|name: &str| (name == "SESSION_STORE").then(|| "redis".to_owned())).unwrap_err();
+/// assert_eq!(error.to_string(), "SESSION_STORE is \"redis\": give cookie or memory");
+/// # Ok::<(), lambda_session::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    store: StoreKind,
+    protection: Protection,
+    cookie: CookieOptions,
+    lifetime: Lifetime,
+    scope: String,
+    warnings: Vec<String>,
+}
+
+/// Where `SESSION_STORE` keeps sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// In the cookie.
+    Cookie,
+    /// In this process.
+    Memory,
+}
+
+/// How `SESSION_PROTECTION` seals a cookie session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protection {
+    /// Its owner can neither read nor change it.
+    Encrypted,
+    /// Its owner can read but not change it.
+    Signed,
+}
+
+impl Settings {
+    /// Reads and checks all variables but the secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): one line that names the variable, what it may be, and what to do.
+    pub fn read(variables: &impl Variables) -> Result<Self, Error> {
+        let read = Reader { variables };
+        let mut warnings = Vec::new();
+        let store = read.choice("SESSION_STORE", &[("cookie", StoreKind::Cookie), ("memory", StoreKind::Memory)])?;
+        let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
+        let protection = read.choice("SESSION_PROTECTION", &protections)?;
+        let is_secure = read.choice("SESSION_SECURE", &[("on", true), ("off", false)])?.unwrap_or(true);
+        if !is_secure {
+            warnings.push(
+                "SESSION_SECURE=off: anyone on the network path can read and set the session cookie; for http:// on your \
+                 own machine only"
+                    .into(),
+            );
+        }
+        let expire_after = read.duration("SESSION_EXPIRE_AFTER")?;
+        let lifetime = read.lifetime(expire_after, &mut warnings)?;
+        let cookie = read.cookie(is_secure, expire_after)?;
+        let scope = read.value("SESSION_SCOPE").unwrap_or_default();
+        if scope.len() > 256 {
+            return Err(Error::config(format!("SESSION_SCOPE has {} bytes: give 256 or fewer", scope.len())));
+        }
+        Ok(Self {
+            store: store.unwrap_or(StoreKind::Cookie),
+            protection: protection.unwrap_or(Protection::Encrypted),
+            cookie,
+            lifetime,
+            scope,
+            warnings,
+        })
+    }
+
+    /// Where sessions are kept.
+    pub fn store(&self) -> StoreKind {
+        self.store
+    }
+
+    /// How a cookie session is sealed.
+    pub fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// How the cookie is set.
+    pub fn cookie(&self) -> &CookieOptions {
+        &self.cookie
+    }
+
+    /// When sessions end.
+    pub fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// Which application and stage the sessions belong to.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// What is allowed but unlikely to be meant, a line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The layer that these settings describe.
+    ///
+    /// # Errors
+    ///
+    /// None of today's settings, which are checked already.
+    pub fn layer<T: Data>(self, keyring: Keyring) -> Result<SessionLayer<T>, Error> {
+        let layer = match (self.store, self.protection) {
+            (StoreKind::Memory, _) => SessionLayer::new(MemoryStore::with_keyring(keyring)),
+            (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keyring)),
+            (StoreKind::Cookie, Protection::Signed) => SessionLayer::new(CookieStore::signed(keyring)),
+        };
+        layer.cookie(self.cookie).lifetime(self.lifetime).scope(&self.scope)
+    }
+}
+
+/// The ring of `SECRET_KEY_BASE` and `SECRET_KEY_BASE_OLD`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no secret, or one is refused: the message names the
+/// variable and the rule, never the value.
+pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
+    let read = Reader { variables };
+    let first = read.value("SECRET_KEY_BASE").ok_or_else(|| {
+        Error::config(format!("SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}"))
+    })?;
+    let first = zeroize::Zeroizing::new(first);
+    let mut secrets = vec![secret("SECRET_KEY_BASE", &first)?];
+    let old = zeroize::Zeroizing::new(read.value("SECRET_KEY_BASE_OLD").unwrap_or_default());
+    for text in old.split(',').filter(|text| !text.trim().is_empty()) {
+        secrets.push(secret("SECRET_KEY_BASE_OLD", text)?);
+    }
+    Keyring::new(secrets)
+}
+
+fn secret(variable: &str, text: &str) -> Result<Secret, Error> {
+    Secret::parse(text).map_err(|error| Error::config(format!("{variable}: {error}; {MAKE_ONE}")))
+}
+
+impl<T: Data> SessionLayer<T> {
+    /// The layer that the [environment](crate::config) describes.
+    ///
+    /// ```no_run
+    /// # async fn main() -> Result<(), lambda_session::Error> {
+    /// use lambda_session::SessionLayer;
+    ///
+    /// #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// struct Visits { count: u64 }
+    ///
+    /// let sessions = SessionLayer::<Visits>::from_env().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): one line that names the variable, what it may be, and what to
+    /// do. Let `main` return it, so that the function does not start.
+    pub async fn from_env() -> Result<Self, Error> {
+        let variables = environment()?;
+        let settings = Settings::read(&variables)?;
+        for warning in settings.warnings() {
+            warn!("{warning}");
+        }
+        settings.layer(keyring(&variables)?)
+    }
+}
+
+/// Reads variables one by one.
+struct Reader<'a, V> {
+    variables: &'a V,
+}
+
+impl<V: Variables> Reader<'_, V> {
+    fn value(&self, name: &str) -> Option<String> {
+        self.variables.value(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn choice<C: Copy>(&self, name: &str, choices: &[(&str, C)]) -> Result<Option<C>, Error> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let wanted = value.trim().to_ascii_lowercase();
+        match choices.iter().find(|(choice, _)| *choice == wanted) {
+            Some((_, choice)) => Ok(Some(*choice)),
+            None => {
+                let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+                Err(Error::config(format!("{name} is {}: give {}", quoted(&value), names.join(" or "))))
+            }
+        }
+    }
+
+    fn duration(&self, name: &str) -> Result<Option<Duration>, Error> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        match parse_duration(value.trim()) {
+            Some(length) if length >= Duration::from_secs(1) && length <= LONGEST => Ok(Some(length)),
+            _ => Err(Error::config(format!(
+                "{name} is {}: give 1s to 400d, as 90s, 30m, 12h, 30d or a number of seconds",
+                quoted(&value)
+            ))),
+        }
+    }
+
+    fn lifetime(&self, expire_after: Option<Duration>, warnings: &mut Vec<String>) -> Result<Lifetime, Error> {
+        let (idle, absolute) = (self.duration("SESSION_IDLE")?, self.duration("SESSION_ABSOLUTE")?);
+        let ends = absolute.unwrap_or_else(|| expire_after.map_or(ABSOLUTE, |age| age.max(ABSOLUTE)));
+        if let (Some(idle), Some(age)) = (idle, expire_after)
+            && idle < age
+        {
+            warnings.push(
+                "SESSION_IDLE is shorter than SESSION_EXPIRE_AFTER: browsers keep a cookie whose session is over"
+                    .into(),
+            );
+        }
+        if idle.is_some_and(|idle| idle > ends) {
+            warnings.push("SESSION_IDLE is longer than SESSION_ABSOLUTE, which ends every session first".into());
+        }
+        Lifetime::new(idle.or(expire_after).unwrap_or(IDLE), ends)
+    }
+
+    fn cookie(&self, is_secure: bool, expire_after: Option<Duration>) -> Result<CookieOptions, Error> {
+        let same_sites = [("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
+        let same_site = self.choice("SESSION_SAME_SITE", &same_sites)?;
+        let is_partitioned = self.choice("SESSION_PARTITIONED", &[("on", true), ("off", false)])?.unwrap_or(false);
+        let mut options = CookieOptions::builder();
+        // First each alone, so that the message names the one that is wrong by itself; then all together.
+        let mut named = Vec::new();
+        let alone = |name: &str, options: crate::cookie::CookieOptionsBuilder| {
+            options.build().map(drop).map_err(|error| Error::config(format!("{name}: {error}")))
+        };
+        if let Some(name) = self.value("SESSION_NAME") {
+            alone("SESSION_NAME", CookieOptions::builder().name(name.as_str()))?;
+            options = options.name(name);
+            named.push("SESSION_NAME");
+        }
+        if let Some(domain) = self.value("SESSION_DOMAIN") {
+            alone("SESSION_DOMAIN", CookieOptions::builder().domain(domain.as_str()))?;
+            options = options.domain(domain);
+            named.push("SESSION_DOMAIN");
+        }
+        if let Some(path) = self.value("SESSION_PATH") {
+            alone("SESSION_PATH", CookieOptions::builder().path(path.as_str()))?;
+            options = options.path(path);
+            named.push("SESSION_PATH");
+        }
+        if let Some(same_site) = same_site {
+            options = options.same_site(same_site);
+            named.push("SESSION_SAME_SITE");
+        }
+        if is_partitioned {
+            options = options.partitioned();
+            named.push("SESSION_PARTITIONED");
+        }
+        if !is_secure {
+            options = options.insecure_for_local_development();
+            named.push("SESSION_SECURE");
+        }
+        if let Some(age) = expire_after {
+            options = options.expire_after(age);
+        }
+        options.build().map_err(|error| Error::config(format!("{}: {error}", named.join(", "))))
+    }
+}
+
+/// A duration as people write it: `90s`, `30m`, `12h`, `30d` or a number of seconds.
+///
+/// ```
+/// use lambda_session::config::parse_duration;
+/// use std::time::Duration;
+///
+/// assert_eq!(parse_duration("30m"), Some(Duration::from_secs(1800)));
+/// assert_eq!(parse_duration("90"), Some(Duration::from_secs(90)));
+/// assert_eq!(parse_duration("soon"), None);
+/// ```
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.split_at_checked(text.len().checked_sub(1)?)? {
+        (number, "s") => (number, 1),
+        (number, "m") => (number, 60),
+        (number, "h") => (number, 3_600),
+        (number, "d") => (number, 86_400),
+        _ => (text, 1),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = digits.then(|| number.parse::<u64>().ok()).flatten()?;
+    seconds.checked_mul(unit).map(Duration::from_secs)
+}

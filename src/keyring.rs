@@ -1,0 +1,331 @@
+//! The secrets: what one must be ([`Secret`]), and the ring of them that seals with the first and opens with all
+//! ([`Keyring`]).
+//!
+//! ```text
+//! PRK = HKDF-Extract-SHA256(salt = "lambda-session/v1", ikm = secret)
+//! K_enc, K_mac, K_ref = HKDF-Expand(PRK, "enc" | "mac" | "ref", 32 bytes);  kid = HKDF-Expand(PRK, "kid", 2 bytes)
+//! ```
+
+use std::{fmt, sync::Arc};
+
+use aes_gcm_siv::{Aes256GcmSiv, KeyInit};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hkdf::Hkdf;
+use hmac::Hmac;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::random::{self, RandomSource};
+use crate::{Error, ErrorKind};
+
+/// The salt of the key derivation: it sets our keys apart from any other use of the same secret.
+const SALT: &[u8] = b"lambda-session/v1";
+/// The least a secret holds: 256 bits (security.md, SS2).
+const SECRET_BYTES: usize = 32;
+/// The least number of different bytes in a secret; 32 random bytes have fewer once in 10^16.
+const DISTINCT_BYTES: usize = 12;
+/// What people leave standing where a secret should be.
+const PLACEHOLDERS: [&str; 11] = [
+    "changeme",
+    "change_me",
+    "change-me",
+    "placeholder",
+    "replaceme",
+    "replace_me",
+    "replace-me",
+    "yoursecret",
+    "your_secret",
+    "your-secret",
+    "example",
+];
+
+/// One secret: 32 random bytes or more. It is wiped from memory when dropped and never printed.
+///
+/// ```
+/// use lambda_session::keyring::Secret;
+///
+/// let secret = Secret::parse(&Secret::generate()?)?;
+/// assert_eq!(format!("{secret:?}"), "Secret(32 bytes)");
+///
+/// let error = Secret::parse("hunter2").unwrap_err();
+/// assert_eq!(error.to_string(), "the secret is too short: 43 characters of base64url or 64 hex digits are the least");
+/// # Ok::<(), lambda_session::Error>(())
+/// ```
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// The secret that this text spells: hex digits only are hex (64 or more, an even number), anything else is
+    /// unpadded base64url (43 characters or more). A BOM, spaces around it and a line end are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] names the rule that refuses it, never the text: too short, another alphabet, more than
+    /// one spelling, a placeholder, repetitive.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
+        if PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
+            return Err(Error::config("the secret is a placeholder: put a fresh one in its place"));
+        }
+        let hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let least = if hex { SECRET_BYTES.saturating_mul(2) } else { 43 };
+        if text.len() < least {
+            return Err(Error::config(
+                "the secret is too short: 43 characters of base64url or 64 hex digits are the least",
+            ));
+        }
+        let bytes = if hex { decode_hex(&lower) } else { URL_SAFE_NO_PAD.decode(text).ok() };
+        match bytes {
+            Some(bytes) => Self::from_bytes(bytes),
+            None if hex => Err(Error::config("the secret has an odd number of hex digits: one was lost or added")),
+            None => Err(Error::config(
+                "the secret is neither hex nor unpadded base64url (A-Z a-z 0-9 - _, unused bits zero)",
+            )),
+        }
+    }
+
+    /// The secret made of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for fewer than 32 bytes, fewer than 12 different ones, or a repeated pattern.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
+        let secret = Self(Zeroizing::new(bytes));
+        let bytes = &secret.0;
+        if bytes.len() < SECRET_BYTES {
+            return Err(Error::config(format!("the secret has {} bytes: {SECRET_BYTES} are the least", bytes.len())));
+        }
+        let mut seen = [false; 256];
+        for &byte in bytes.iter() {
+            if let Some(place) = seen.get_mut(usize::from(byte)) {
+                *place = true;
+            }
+        }
+        if seen.iter().filter(|seen| **seen).count() < DISTINCT_BYTES || repeats(bytes) {
+            return Err(Error::config("the secret is repetitive: it must come from a random generator"));
+        }
+        Ok(secret)
+    }
+
+    /// The text of a fresh secret: 32 bytes from the operating system as 43 characters of base64url.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Random`] when the operating system gives no random bytes.
+    pub fn generate() -> Result<Zeroizing<String>, Error> {
+        Self::generate_from(random::system)
+    }
+
+    pub(crate) fn generate_from(random: RandomSource) -> Result<Zeroizing<String>, Error> {
+        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+        random(bytes.as_mut_slice())?;
+        Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+/// One or more secrets: the first seals, all open. Cloning it is cheap and copies no key.
+///
+/// To rotate, put a fresh secret first and keep the old one behind it until the absolute lifetime is over: what the
+/// old one sealed is sealed anew on its next visit, and nobody is logged out.
+///
+/// ```
+/// use lambda_session::keyring::{Keyring, Secret};
+///
+/// let (today, yesterday) = (Secret::generate()?, Secret::generate()?);
+/// let keyring = Keyring::new([Secret::parse(&today)?, Secret::parse(&yesterday)?])?;
+/// assert_eq!(format!("{keyring:?}"), "Keyring(2 keys)");
+/// # Ok::<(), lambda_session::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Keyring(Arc<Ring>);
+
+struct Ring {
+    first: Key,
+    others: Vec<Key>,
+}
+
+/// What one secret becomes: four keys with labels of their own; the secret itself is never a cipher key.
+pub(crate) struct Key {
+    pub(crate) kid: [u8; 2],
+    pub(crate) encryption: Aes256GcmSiv,
+    pub(crate) mac: Hmac<Sha256>,
+    pub(crate) reference: Hmac<Sha256>,
+}
+
+impl Keyring {
+    /// A ring of these secrets, the sealing one first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if there is none.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Result<Self, Error> {
+        let mut keys = secrets.into_iter().map(|secret| Key::derive(&secret.0));
+        let first = keys.next().ok_or_else(|| Error::config("a keyring needs at least one secret"))??;
+        Ok(Self(Arc::new(Ring { first, others: keys.collect::<Result<_, _>>()? })))
+    }
+
+    /// How many secrets the ring holds: at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.others.len().saturating_add(1)
+    }
+
+    /// The key that seals today.
+    pub(crate) fn sealing(&self) -> &Key {
+        &self.0.first
+    }
+
+    /// All keys of this id, with their places in the ring: nearly always one or none.
+    pub(crate) fn with_kid(&self, kid: [u8; 2]) -> impl Iterator<Item = (usize, &Key)> {
+        std::iter::once(&self.0.first).chain(&self.0.others).enumerate().filter(move |(_, key)| key.kid == kid)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            1 => f.write_str("Keyring(1 key)"),
+            keys => write!(f, "Keyring({keys} keys)"),
+        }
+    }
+}
+
+impl Key {
+    fn derive(secret: &[u8]) -> Result<Self, Error> {
+        let hkdf = Hkdf::<Sha256>::new(Some(SALT), secret);
+        let expand = |label: &str, key: &mut [u8]| {
+            hkdf.expand(label.as_bytes(), key)
+                .map_err(|error| Error::new(ErrorKind::Config, "cannot derive a key").with_source(error.to_string()))
+        };
+        let mut key = Zeroizing::new([0; 32]);
+        expand("enc", key.as_mut_slice())?;
+        let encryption = Aes256GcmSiv::new(&(*key).into());
+        expand("mac", key.as_mut_slice())?;
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_slice()).map_err(key_length)?;
+        expand("ref", key.as_mut_slice())?;
+        let reference = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_slice()).map_err(key_length)?;
+        let mut kid = [0; 2];
+        expand("kid", &mut kid)?;
+        Ok(Self { kid, encryption, mac, reference })
+    }
+}
+
+fn key_length(error: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Config, "cannot use a key of 32 bytes").with_source(error.to_string())
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
+}
+
+/// Whether these bytes are one shorter piece, written two times or more.
+fn repeats(bytes: &[u8]) -> bool {
+    (1..=bytes.len() / 2).any(|period| bytes.iter().zip(bytes.iter().skip(period)).all(|(a, b)| a == b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The secret of architecture.md's vectors: 00 01 02 … 1f.
+    const VECTOR: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    /// SS2: a secret is refused by rule, and the rule is all that is said.
+    #[test]
+    fn weak_secrets_are_refused_by_rule() {
+        let short = "the secret is too short: 43 characters of base64url or 64 hex digits are the least";
+        let repetitive = "the secret is repetitive: it must come from a random generator";
+        let alphabet = "the secret is neither hex nor unpadded base64url (A-Z a-z 0-9 - _, unused bits zero)";
+        for (name, text, expected) in [
+            ("empty", String::new(), short),
+            ("spaces", " \t ".into(), short),
+            ("62 hex digits", VECTOR[2..].into(), short),
+            ("43 hex digits are hex", VECTOR[..43].into(), short),
+            ("42 characters", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH"[..41].into(), short),
+            (
+                "65 hex digits",
+                format!("{VECTOR}0"),
+                "the secret has an odd number of hex digits: one was lost or added",
+            ),
+            ("padding", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(), alphabet),
+            ("unused bits", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9".into(), alphabet),
+            ("a space within", "AAECAwQFBgcICQoLDA0ODxAREhMU FRYXGBkaGxwdHh8".into(), alphabet),
+            ("all zero", "0".repeat(64), repetitive),
+            ("eleven different bytes", "000102030405060708090a".repeat(4), repetitive),
+            ("a pattern, twice", VECTOR.repeat(2), repetitive),
+            (
+                "changeme",
+                format!("changeme{}", "Ab3_".repeat(10)),
+                "the secret is a placeholder: put a fresh one in its place",
+            ),
+        ] {
+            let error = Secret::parse(&text).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{name}");
+            assert_eq!(error.kind(), ErrorKind::Config, "{name}");
+        }
+    }
+
+    #[test]
+    fn good_secrets_are_taken_in_both_spellings() {
+        let bytes: Vec<u8> = (0..32).collect();
+        for (name, text) in [
+            ("hex", VECTOR.to_owned()),
+            ("hex in capitals", VECTOR.to_uppercase()),
+            ("base64url", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
+            ("a line end", format!("{VECTOR}\r\n")),
+            ("spaces and a BOM", format!("\u{feff}  {VECTOR} ")),
+        ] {
+            assert_eq!(*Secret::parse(&text).unwrap().0, bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_key_id_agrees_with_the_vector() {
+        let ring = Keyring::new([Secret::parse(VECTOR).unwrap()]).unwrap();
+        assert_eq!(ring.sealing().kid, [0xa2, 0x77]);
+    }
+
+    /// CC6: the labels give keys that differ pairwise, and none of them is the secret.
+    #[test]
+    fn every_label_gives_a_key_of_its_own() {
+        let secret: Vec<u8> = (0..32).collect();
+        let hkdf = Hkdf::<Sha256>::new(Some(SALT), &secret);
+        let mut keys: Vec<Vec<u8>> = ["enc", "mac", "ref", "store", "kid"]
+            .iter()
+            .map(|label| {
+                let mut key = vec![0; 32];
+                hkdf.expand(label.as_bytes(), &mut key).unwrap();
+                key
+            })
+            .collect();
+        keys.push(secret);
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 6);
+    }
+
+    #[test]
+    fn an_empty_ring_is_refused() {
+        assert_eq!(Keyring::new([]).unwrap_err().to_string(), "a keyring needs at least one secret");
+    }
+
+    #[test]
+    fn fresh_secrets_differ() {
+        assert_ne!(*Secret::generate().unwrap(), *Secret::generate().unwrap());
+    }
+
+    /// F16: without random bytes there is no secret.
+    #[test]
+    fn no_random_bytes_no_secret() {
+        let broken: RandomSource = |_| Err(Error::new(ErrorKind::Random, "none"));
+        assert_eq!(Secret::generate_from(broken).unwrap_err().kind(), ErrorKind::Random);
+    }
+}

@@ -1,0 +1,113 @@
+//! Lambda's events as HTTP requests, and answers as Lambda wants them: whole.
+//!
+//! lambda_http 1.3 loses cookies and panics on requests that a stranger can send (DESIGN.md lists them). So this module
+//! reads the events itself and hands out the same `lambda_http::Request` with the same extensions: request context,
+//! path parameters, stage variables, query parameters, Lambda context. What differs from lambda_http:
+//!
+//! - Every `Cookie` line arrives, as one line joined with `; `; every `Set-Cookie` leaves.
+//! - The path of `uri()` is the one that routes are written for, without the stage (`/posts`, not `/prod/posts`).
+//! - A host, query or header that is no URI or header costs itself, never the request.
+
+mod answer;
+mod event;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use lambda_http::{IntoResponse, Request};
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::value::RawValue;
+use tower_service::Service;
+
+pub use self::answer::Answer;
+pub use self::event::{Event, Kind};
+use crate::{Error, ErrorKind};
+
+/// Serves Lambda's events with an HTTP service, until the environment ends.
+///
+/// Takes HTTP API 2.0, REST API 1.0, ALB (both header modes) and function URL events; the service is an axum `Router`
+/// or anything else that takes a `lambda_http::Request`. A panic in a handler is a function error, counted by Lambda,
+/// and the next event is served: build with unwinding panics.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), lambda_session::Error> {
+/// use axum::{Router, routing::get};
+/// use lambda_session::{Session, SessionLayer};
+///
+/// async fn visit(mut session: Session) -> Result<String, lambda_session::Error> {
+///     let count = session.get::<u64>("count").unwrap_or(0) + 1;
+///     session.insert("count", count)?;
+///     Ok(format!("visit {count}\n"))
+/// }
+///
+/// let sessions = <SessionLayer>::from_env().await?;
+/// lambda_session::run(Router::new().route("/", get(visit)).layer(sessions)).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Event`] when the Lambda runtime API cannot be reached any more.
+///
+/// # Panics
+///
+/// As `lambda_runtime::run`, outside of Lambda: without `AWS_LAMBDA_RUNTIME_API` and its like in the environment. Start
+/// the function with `lambda-session invoke`, `cargo lambda watch` or the Runtime Interface Emulator instead.
+pub async fn run<S>(service: S) -> Result<(), Error>
+where
+    S: Service<Request> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send + 'static,
+    S::Error: Into<Diagnostic> + fmt::Debug + Send + 'static,
+    S::Future: Send + 'static,
+{
+    lambda_runtime::run(Adapter { service })
+        .await
+        .map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
+}
+
+/// Turns an HTTP service into one of Lambda's events.
+#[derive(Clone)]
+struct Adapter<S> {
+    service: S,
+}
+
+type Served = Pin<Box<dyn Future<Output = Result<Answer, Diagnostic>> + Send>>;
+
+impl<S> Service<LambdaEvent<Box<RawValue>>> for Adapter<S>
+where
+    S: Service<Request>,
+    S::Response: IntoResponse + Send + 'static,
+    S::Error: Into<Diagnostic> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Answer;
+    type Error = Diagnostic;
+    type Future = Served;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, event: LambdaEvent<Box<RawValue>>) -> Self::Future {
+        let LambdaEvent { payload, context } = event;
+        let (kind, request) = match Event::parse(payload.get()).and_then(|event| {
+            let kind = event.kind();
+            event.into_request(context).map(|request| (kind, request))
+        }) {
+            Ok(read) => read,
+            Err(error) => return Box::pin(std::future::ready(Err(diagnostic(&error)))),
+        };
+        let response = self.service.call(request);
+        Box::pin(async move {
+            let response = response.await.map_err(Into::into)?;
+            Ok(Answer::new(kind, response.into_response().await))
+        })
+    }
+}
+
+fn diagnostic(error: &Error) -> Diagnostic {
+    Diagnostic { error_type: "LambdaSession.Event".into(), error_message: format!("{error:?}") }
+}

@@ -1,0 +1,233 @@
+//! An HTTP response as the answer that each kind of event wants.
+
+use std::{borrow::Cow, iter};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use lambda_http::Body;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tracing::warn;
+
+use crate::lambda::event::Kind;
+use crate::notice::Notice;
+
+/// Lambda takes answers of 6 MB; from here on a warning says that one comes near (security.md, AR3).
+const LARGE_BODY_BYTES: usize = 5_000_000;
+
+static LARGE_BODY: Notice = Notice::new();
+static MANY_COOKIES: Notice = Notice::new();
+
+/// What goes back to Lambda for one response.
+///
+/// ```
+/// use http::Response;
+/// use lambda_session::lambda::{Answer, Kind};
+///
+/// let response = Response::builder().header("set-cookie", "a=1").header("set-cookie", "b=2").body("hi".into()).unwrap();
+/// let json = serde_json::to_value(Answer::new(Kind::HttpApi, response)).unwrap();
+/// assert_eq!(json["cookies"], serde_json::json!(["a=1", "b=2"]));
+/// ```
+#[derive(Debug)]
+pub struct Answer {
+    kind: Kind,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Answer {
+    /// The answer to an event of this kind.
+    pub fn new(kind: Kind, response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        if body.len() >= LARGE_BODY_BYTES && LARGE_BODY.is_due_now() {
+            warn!("an answer of {} bytes comes near Lambda's limit of 6 MB (1 MB behind an ALB)", body.len());
+        }
+        Self { kind, status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// What a service answers when it is run by lambda_runtime directly.
+impl From<Answer> for serde_json::Value {
+    fn from(answer: Answer) -> Self {
+        serde_json::to_value(answer).unwrap_or_default()
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("statusCode", &self.status.as_u16())?;
+        match self.kind {
+            Kind::HttpApi => {
+                map.serialize_entry("headers", &Joined { headers: &self.headers, cookies: Cookies::Apart })?;
+                let cookies: Vec<_> = self.headers.get_all(header::SET_COOKIE).iter().map(text).collect();
+                map.serialize_entry("cookies", &cookies)?;
+            }
+            Kind::Rest => map.serialize_entry("multiValueHeaders", &Listed(&self.headers))?,
+            Kind::AlbMulti => {
+                map.serialize_entry("statusDescription", &self.description())?;
+                map.serialize_entry("multiValueHeaders", &Listed(&self.headers))?;
+            }
+            Kind::Alb => {
+                map.serialize_entry("statusDescription", &self.description())?;
+                map.serialize_entry("headers", &Joined { headers: &self.headers, cookies: Cookies::Spelled })?;
+            }
+        }
+        match &self.body {
+            Body::Text(text) => {
+                map.serialize_entry("body", text)?;
+                map.serialize_entry("isBase64Encoded", &false)?;
+            }
+            Body::Binary(bytes) => {
+                use base64::{Engine, engine::general_purpose::STANDARD};
+                map.serialize_entry("body", &STANDARD.encode(bytes))?;
+                map.serialize_entry("isBase64Encoded", &true)?;
+            }
+            _ => {
+                map.serialize_entry("body", "")?;
+                map.serialize_entry("isBase64Encoded", &false)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Answer {
+    fn description(&self) -> String {
+        format!("{} {}", self.status.as_u16(), self.status.canonical_reason().unwrap_or_default())
+    }
+}
+
+/// One value a name, the lines joined as HTTP allows it for all but `Set-Cookie`.
+struct Joined<'a> {
+    headers: &'a HeaderMap,
+    cookies: Cookies,
+}
+
+/// Where the lines of `Set-Cookie` go.
+#[derive(PartialEq)]
+enum Cookies {
+    /// Into a field of their own.
+    Apart,
+    /// Under names that differ in their spelling: an ALB without multi-value headers knows one value a name.
+    Spelled,
+}
+
+impl Serialize for Joined<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for name in self.headers.keys().filter(|name| *name != header::SET_COOKIE) {
+            map.serialize_entry(name.as_str(), &joined(self.headers, name))?;
+        }
+        if self.cookies == Cookies::Spelled {
+            let lines = self.headers.get_all(header::SET_COOKIE);
+            if lines.iter().nth(1).is_some() && MANY_COOKIES.is_due_now() {
+                warn!(
+                    "an answer to an ALB sets several cookies: turn on lambda.multi_value_headers.enabled at the target \
+                     group, without it only the session's is sure to arrive"
+                );
+            }
+            for (name, line) in spellings().zip(&lines) {
+                map.serialize_entry(&name, &text(line))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// All values of each name.
+struct Listed<'a>(&'a HeaderMap);
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for name in self.0.keys() {
+            let values: Vec<_> = self.0.get_all(name).iter().map(text).collect();
+            map.serialize_entry(name.as_str(), &values)?;
+        }
+        map.end()
+    }
+}
+
+fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
+    let mut values = headers.get_all(name).iter().map(text);
+    let first = values.next().unwrap_or_default();
+    values.fold(first, |joined, value| format!("{joined}, {value}").into())
+}
+
+/// A header's value as JSON can hold it: UTF-8, or byte for byte as Latin-1.
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    match str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.into(),
+        Err(_) => value.as_bytes().iter().map(|&byte| char::from(byte)).collect::<String>().into(),
+    }
+}
+
+/// `set-cookie` in up to 512 spellings, the plain one first.
+fn spellings() -> impl Iterator<Item = String> {
+    let rest = (1_u32..512).map(|mask| {
+        let mut letter = 0_u32;
+        "set-cookie"
+            .chars()
+            .map(|c| {
+                let upper = c.is_ascii_alphabetic() && mask.checked_shr(letter).is_some_and(|bits| bits & 1 == 1);
+                letter = letter.saturating_add(u32::from(c.is_ascii_alphabetic()));
+                if upper { c.to_ascii_uppercase() } else { c }
+            })
+            .collect()
+    });
+    iter::once("set-cookie".to_owned()).chain(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn response() -> Response<Body> {
+        Response::builder()
+            .status(201)
+            .header("set-cookie", "s=1; Path=/")
+            .header("set-cookie", "t=2")
+            .header("vary", "Accept")
+            .header("vary", "Cookie")
+            .header("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap())
+            .body("made".into())
+            .unwrap()
+    }
+
+    /// Every kind's whole answer: all `Set-Cookie` lines leave, repeated headers are not cut to the first.
+    #[test]
+    fn every_kind_gets_all_headers_in_its_own_shape() {
+        for (kind, expected) in [
+            (
+                Kind::HttpApi,
+                r#"{"statusCode":201,"headers":{"vary":"Accept, Cookie","x-latin":"café"},"cookies":["s=1; Path=/","t=2"],"body":"made","isBase64Encoded":false}"#,
+            ),
+            (
+                Kind::Rest,
+                r#"{"statusCode":201,"multiValueHeaders":{"set-cookie":["s=1; Path=/","t=2"],"vary":["Accept","Cookie"],"x-latin":["café"]},"body":"made","isBase64Encoded":false}"#,
+            ),
+            (
+                Kind::AlbMulti,
+                r#"{"statusCode":201,"statusDescription":"201 Created","multiValueHeaders":{"set-cookie":["s=1; Path=/","t=2"],"vary":["Accept","Cookie"],"x-latin":["café"]},"body":"made","isBase64Encoded":false}"#,
+            ),
+            (
+                Kind::Alb,
+                r#"{"statusCode":201,"statusDescription":"201 Created","headers":{"vary":"Accept, Cookie","x-latin":"café","set-cookie":"s=1; Path=/","Set-cookie":"t=2"},"body":"made","isBase64Encoded":false}"#,
+            ),
+        ] {
+            let answer: serde_json::Value = Answer::new(kind, response()).into();
+            let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(answer, expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn spellings_differ() {
+        let all: Vec<String> = spellings().collect();
+        assert_eq!((all.len(), all[0].as_str(), all[1].as_str()), (512, "set-cookie", "Set-cookie"));
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 512);
+        assert!(all.iter().all(|name| name.eq_ignore_ascii_case("set-cookie")));
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "axum")]
+pub mod axum;
+mod commit;
+pub mod config;
+pub mod cookie;
+mod dotenv;
+mod error;
+pub mod inspect;
+pub mod keyring;
+pub mod lambda;
+mod layer;
+mod lifetime;
+mod merge;
+mod notice;
+pub mod random;
+pub mod record;
+mod seal;
+mod service;
+mod session;
+mod slot;
+pub mod store;
+mod token;
+mod values;
+
+pub use crate::cookie::{CookieOptions, SameSite};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::lambda::run;
+pub use crate::layer::{Conflict, SessionLayer};
+pub use crate::lifetime::Lifetime;
+pub use crate::record::Record;
+pub use crate::service::{ResponseFuture, SessionService};
+pub use crate::session::{Data, Session};
+pub use crate::token::Token;
+pub use crate::values::Values;

@@ -1,0 +1,246 @@
+//! [`SessionService`]: what happens before and after the handler.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+use tracing::warn;
+
+use crate::commit::{Stamp, commit};
+use crate::cookie;
+use crate::layer::Settings;
+use crate::session::Handle;
+use crate::slot::{Closing, Slot, escaped};
+use crate::store::Call;
+use crate::{Error, ErrorKind};
+
+/// What is kept back of an invocation's time, so that an answer leaves before Lambda ends it (security.md, AR7).
+const RESERVE: Duration = Duration::from_millis(100);
+/// A cookie above this size is worth a warning: an HTTP API takes 10,240 bytes of request line and headers in all.
+const LARGE_COOKIE_BYTES: usize = 3_500;
+/// All `Set-Cookie` lines together above this size likewise (security.md, AR4).
+const LARGE_COOKIES_BYTES: usize = 8_000;
+
+/// The service that a [`SessionLayer`](crate::SessionLayer) makes of another.
+///
+/// Its answers have the inner service's body type, which must be able to hold a `&'static str`: it says so when a
+/// session cannot be saved.
+pub struct SessionService<S, T> {
+    inner: S,
+    settings: Arc<Settings>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<S, T> SessionService<S, T> {
+    pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings, of: PhantomData }
+    }
+}
+
+impl<S: Clone, T> Clone for SessionService<S, T> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), settings: self.settings.clone(), of: PhantomData }
+    }
+}
+
+impl<S: fmt::Debug, T> fmt::Debug for SessionService<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, T, A, B> Service<Request<A>> for SessionService<S, T>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    T: 'static,
+    B: From<&'static str>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let now = (self.settings.clock)();
+        let deadline = deadline(&request, &self.settings);
+        let slot = Arc::new(Slot::new(self.settings.clone(), now, deadline));
+        request.extensions_mut().insert(Handle::<T> { slot: slot.clone(), of: PhantomData });
+        ResponseFuture { handler: self.inner.call(request), slot, committing: None }
+    }
+}
+
+/// When the store's answers come too late: after its own limit, or 100 ms before the invocation ends.
+fn deadline<A>(request: &Request<A>, settings: &Settings) -> Instant {
+    let mut left = settings.store_timeout;
+    if let Some(context) = request.extensions().get::<lambda_runtime::Context>() {
+        let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline));
+        // The runtime's own clock: a test's clock says nothing of when Lambda ends the invocation.
+        let rest = end.and_then(|end| end.duration_since(SystemTime::now()).ok()).unwrap_or_default();
+        left = left.min(rest.saturating_sub(RESERVE));
+    }
+    let now = Instant::now();
+    now.checked_add(left).unwrap_or(now)
+}
+
+/// Waits for a store until the deadline of the call.
+pub(crate) async fn within<V>(call: &Call, answer: impl Future<Output = Result<V, Error>>) -> Result<V, Error> {
+    let mut answer = std::pin::pin!(answer);
+    // A store that answers at once costs no timer.
+    if let Poll::Ready(answer) = std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+        return answer;
+    }
+    tokio::time::timeout_at(call.deadline().into(), answer).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Unavailable, "the session store gave no answer before its deadline"))
+    })
+}
+
+pin_project! {
+    /// The answer of a [`SessionService`]: the handler's, with the session saved.
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        handler: F,
+        slot: Arc<Slot>,
+        committing: Option<Committing<B>>,
+    }
+}
+
+struct Committing<B> {
+    response: Response<B>,
+    commit: Pin<Box<dyn Future<Output = Result<Stamp, Error>> + Send>>,
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: From<&'static str>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.committing.is_none() {
+            let answer = ready!(this.handler.poll(cx));
+            let closing = this.slot.close();
+            let mut response = match (answer, &closing) {
+                (Ok(response), _) => response,
+                // A handler that passed on "unavailable" with `?` means this answer.
+                (Err(_), Closing::Unavailable) => {
+                    return Poll::Ready(Ok(refuse(this.slot, &crate::slot::unavailable())));
+                }
+                (Err(error), _) => return Poll::Ready(Err(error)),
+            };
+            let mut visit = match closing {
+                Closing::Untouched => {
+                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
+                    return Poll::Ready(Ok(response));
+                }
+                Closing::Unavailable => {
+                    vary(response.headers_mut());
+                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
+                    return Poll::Ready(Ok(response));
+                }
+                Closing::Escaped => return Poll::Ready(Ok(refuse(this.slot, &escaped()))),
+                Closing::Visited(visit) => visit,
+            };
+            vary(response.headers_mut());
+            if response.status().is_server_error() {
+                cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
+                return Poll::Ready(Ok(response));
+            }
+            if let Some(failure) = visit.failure.take() {
+                return Poll::Ready(Ok(refuse(this.slot, &failure)));
+            }
+            let commit = Box::pin(commit(this.slot.clone(), visit));
+            *this.committing = Some(Committing { response, commit });
+        }
+        let Some(Committing { commit, .. }) = this.committing.as_mut() else { return Poll::Pending };
+        let stamp = ready!(commit.as_mut().poll(cx));
+        let Some(Committing { response, .. }) = this.committing.take() else { return Poll::Pending };
+        Poll::Ready(Ok(match stamp {
+            Ok(stamp) => stamped(response, stamp, this.slot),
+            Err(error) => refuse(this.slot, &error),
+        }))
+    }
+}
+
+fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<B> {
+    let settings = &slot.settings;
+    let headers = response.headers_mut();
+    let Stamp::Set(line) = stamp else {
+        cookie::keep_last(headers, &settings.name);
+        return response;
+    };
+    let own = line.len();
+    cookie::put(headers, &settings.name, line);
+    no_store(headers);
+    let all: usize = headers.get_all(header::SET_COOKIE).iter().map(HeaderValue::len).sum();
+    if (own > LARGE_COOKIE_BYTES || all > LARGE_COOKIES_BYTES) && settings.notices.large_cookie.is_due(slot.now()) {
+        warn!(
+            "an answer sets cookies of {all} bytes, {own} of them the session: an HTTP API takes 10240 bytes of \
+             request line and headers; keep less in the session, or keep it in a server-side store"
+        );
+    }
+    response
+}
+
+/// The answer to a request whose session could not be had or saved: generic, without any cookie, said once in the log.
+fn refuse<B: From<&'static str>>(slot: &Slot, error: &Error) -> Response<B> {
+    slot.settings.notices.log(error, slot.now());
+    refusal(error)
+}
+
+pub(crate) fn refusal<B: From<&'static str>>(error: &Error) -> Response<B> {
+    let status = error.status();
+    let text = match error.kind() {
+        ErrorKind::Unavailable => "service unavailable\n",
+        ErrorKind::Conflict => "conflict\n",
+        _ => "internal server error\n",
+    };
+    let mut response = Response::new(B::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if error.kind() == ErrorKind::Unavailable {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Adds `Vary: Cookie`: a cache must not give one visitor's page to another.
+fn vary(headers: &mut HeaderMap) {
+    let is_there = headers.get_all(header::VARY).iter().any(|line| {
+        line.as_bytes().split(|&byte| byte == b',').any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(b"cookie")
+        })
+    });
+    if !is_there {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+/// An answer that sets the cookie is stored by no cache, unless the handler itself said `private` or `no-store`.
+fn no_store(headers: &mut HeaderMap) {
+    let is_closed = headers.get_all(header::CACHE_CONTROL).iter().any(|line| {
+        line.as_bytes().split(|&byte| byte == b',').any(|directive| {
+            let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+            name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"private")
+        })
+    });
+    if !is_closed {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}

@@ -1,0 +1,331 @@
+//! What a handler holds: [`Session`].
+
+use std::{
+    any::type_name,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use http::{Extensions, HeaderMap, Request};
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::{debug, warn};
+
+use crate::cookie::Candidates;
+use crate::lifetime::Age;
+use crate::merge::Patch;
+use crate::service::within;
+use crate::slot::{Origin, Slot, Visit};
+use crate::store::{Call, Found};
+use crate::values::Values;
+use crate::{Error, ErrorKind};
+
+/// What a session can hold: anything that serde takes to a JSON object and back, and that can begin empty.
+pub trait Data: Default + Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Default + Serialize + DeserializeOwned + Send + 'static> Data for T {}
+
+/// A request's session: use it as the data that it holds.
+///
+/// `Session<Cart>` is a `Cart`, `Session` alone is a map of JSON values ([`Values`]). Asking for it awaits the store;
+/// using it does not. What changed is found when it is dropped, and saved once the handler has answered.
+///
+/// ```
+/// use http::{Request, Response};
+/// use lambda_session::{Error, Session};
+///
+/// #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// struct Cart { items: Vec<u32> }
+///
+/// async fn add(request: Request<String>) -> Result<Response<String>, Error> {
+///     let mut cart: Session<Cart> = Session::of(&request).await?;
+///     cart.items.push(7);
+///     Ok(Response::new(format!("{} items", cart.items.len())))
+/// }
+/// ```
+///
+/// A handler that fails, panics or answers 5xx saves nothing. A session is held by one at a time: a second ask is
+/// [`ErrorKind::InUse`], never a deadlock. Data that does not fit `T` is an empty session, replaced only if the handler
+/// writes. Keys that `T` does not know are kept.
+///
+/// Use after logout does not compile:
+///
+/// ```compile_fail
+/// # async fn logout(session: lambda_session::Session) {
+/// lambda_session::Session::destroy(session);
+/// session.is_empty();
+/// # }
+/// ```
+pub struct Session<T = Values> {
+    data: T,
+    /// What `data` encoded to right after it was decoded.
+    baseline: Vec<u8>,
+    is_misfit: bool,
+    visit: Option<Box<Visit>>,
+    slot: Arc<Slot>,
+    encode: fn(&T) -> Result<Vec<u8>, Error>,
+}
+
+/// The request's slot in its extensions, under the type of the session that it is for.
+pub(crate) struct Handle<T> {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self { slot: self.slot.clone(), of: PhantomData }
+    }
+}
+
+impl<T: Data> Session<T> {
+    /// The session of this request. The returned future does not borrow the request.
+    ///
+    /// Costs one `load` of the store at the first ask of a request, nothing at a later one; with a cookie store no
+    /// I/O at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if the store gives no answer, [`ErrorKind::InUse`] while a session of this request
+    /// is held elsewhere, [`ErrorKind::MissingLayer`] if no [`SessionLayer<T>`](crate::SessionLayer) stands before
+    /// the handler, [`ErrorKind::Escaped`] after the handler has answered, [`ErrorKind::Data`] if `T` does not encode
+    /// to a JSON object.
+    pub fn of<B>(request: &Request<B>) -> impl Future<Output = Result<Self, Error>> + Send + use<T, B> {
+        Self::of_parts(request.headers(), request.extensions())
+    }
+
+    /// The same for a request that was taken apart: what an extractor of another framework needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::of`].
+    pub fn of_parts(
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> impl Future<Output = Result<Self, Error>> + Send + use<T> {
+        let asked = ask::<T>(headers, extensions);
+        async move {
+            let (slot, candidates) = asked?;
+            let visit = match slot.take()? {
+                Some(visit) => visit,
+                None => {
+                    let visit = Opening { slot: &slot, is_unavailable: false }.run(candidates).await?;
+                    slot.opened()?;
+                    Box::new(visit)
+                }
+            };
+            Self::begin(slot, visit)
+        }
+    }
+
+    /// Gives the session a new id when the handler has answered, with the same data and a new beginning: call it at
+    /// login and at every change of rights. The old id ends at once, so whoever planted or copied it has nothing.
+    ///
+    /// With a cookie store there is no id; the cookie is made anew, and a copy of the old one lives to its end.
+    ///
+    /// ```
+    /// # use lambda_session::{Error, Session};
+    /// async fn login(mut session: Session) -> Result<&'static str, Error> {
+    ///     Session::renew(&mut session);
+    ///     session.insert("user", "alice")?;
+    ///     Ok("welcome")
+    /// }
+    /// ```
+    pub fn renew(session: &mut Self) {
+        if let Some(visit) = &mut session.visit {
+            visit.is_renewed = true;
+        }
+    }
+
+    /// Logs out: ends the session in the store and in the browser once the handler has answered. It wins over
+    /// everything else that happens to the session in this request, and over other requests in flight.
+    ///
+    /// **With a cookie store a copy of the cookie lives to its end**: nothing can recall it.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// async fn logout(session: Session) -> &'static str {
+    ///     Session::destroy(session);
+    ///     "goodbye"
+    /// }
+    /// ```
+    pub fn destroy(mut session: Self) {
+        if let Some(visit) = &mut session.visit {
+            visit.is_destroyed = true;
+        }
+    }
+
+    fn begin(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Self, Error> {
+        // From here on dropping the guard gives the visit back, also on an early return.
+        let held = Held { slot: &slot, visit: Some(visit) };
+        let payload = held.visit.as_ref().map_or_else(|| Ok(b"{}".to_vec()), |visit| visit.payload())?;
+        let is_empty = payload == b"{}";
+        // What stands for nothing begins as the type's default, which may have fields that serde would ask for.
+        let decoded = if is_empty { None } else { serde_json::from_slice(&payload).ok() };
+        let is_misfit = !is_empty && decoded.is_none();
+        if is_misfit && slot.settings.notices.misfit.is_due(slot.now()) {
+            warn!(
+                "a session's data does not fit {}: it counts as empty and is replaced when the handler writes",
+                type_name::<T>()
+            );
+        }
+        let data: T = decoded.unwrap_or_default();
+        let baseline = encode(&data)?;
+        let visit = held.release();
+        Ok(Self { data, baseline, is_misfit, visit, slot, encode })
+    }
+}
+
+/// What a session encodes to: a JSON object.
+fn encode<T: Serialize>(data: &T) -> Result<Vec<u8>, Error> {
+    let json = serde_json::to_vec(data)
+        .map_err(|error| Error::new(ErrorKind::Data, "cannot encode the session").with_source(error))?;
+    if json.first() != Some(&b'{') {
+        return Err(Error::new(ErrorKind::Data, "a session encodes to a JSON object: make it a struct or a map"));
+    }
+    Ok(json)
+}
+
+impl<T> Deref for Session<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+impl<T> DerefMut for Session<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.data
+    }
+}
+
+/// The type, never the data.
+impl<T> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session<{}>", type_name::<T>())
+    }
+}
+
+/// Gives the session back to its request, with what changed.
+impl<T> Drop for Session<T> {
+    fn drop(&mut self) {
+        let Some(mut visit) = self.visit.take() else { return };
+        if std::thread::panicking() {
+            // The handler's answer is lost, so nothing is saved; encoding now could panic again and abort.
+            return;
+        }
+        if visit.is_destroyed {
+            return self.slot.give_back(visit);
+        }
+        let patch =
+            (self.encode)(&self.data).and_then(|result| Patch::between(&self.baseline, &result, self.is_misfit));
+        match patch {
+            Ok(patch) => visit.patches.extend(patch),
+            Err(error) => visit.failure = Some(error),
+        }
+        self.slot.give_back(visit);
+    }
+}
+
+/// Gives a visit back if a session cannot be made of it.
+struct Held<'a> {
+    slot: &'a Slot,
+    visit: Option<Box<Visit>>,
+}
+
+impl Held<'_> {
+    fn release(mut self) -> Option<Box<Visit>> {
+        self.visit.take()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(visit) = self.visit.take() {
+            self.slot.give_back(visit);
+        }
+    }
+}
+
+/// The part of an ask that needs the request: it awaits nothing and takes nothing.
+fn ask<T: 'static>(headers: &HeaderMap, extensions: &Extensions) -> Result<(Arc<Slot>, Candidates), Error> {
+    let handle = extensions.get::<Handle<T>>().ok_or_else(|| {
+        Error::new(
+            ErrorKind::MissingLayer,
+            format!(
+                "no SessionLayer<{0}> stands before this handler: add .layer(SessionLayer::<{0}>…)",
+                type_name::<T>()
+            ),
+        )
+    })?;
+    let candidates = Candidates::of(headers, &handle.slot.settings.name);
+    Ok((handle.slot.clone(), candidates))
+}
+
+/// Asks the store what a request's cookies stand for. Dropped half way, it lets somebody else ask.
+struct Opening<'a> {
+    slot: &'a Slot,
+    is_unavailable: bool,
+}
+
+impl Opening<'_> {
+    async fn run(mut self, candidates: Candidates) -> Result<Visit, Error> {
+        match open(self.slot, candidates).await {
+            Ok(visit) => {
+                std::mem::forget(self);
+                Ok(visit)
+            }
+            Err(error) => {
+                self.is_unavailable = error.kind() == ErrorKind::Unavailable;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.slot.abandoned(self.is_unavailable);
+    }
+}
+
+async fn open(slot: &Slot, candidates: Candidates) -> Result<Visit, Error> {
+    let (settings, call) = (&slot.settings, slot.call());
+    let (mut origin, mut ambiguous) = (None, Vec::new());
+    for token in candidates.tokens {
+        match within(&call, settings.store.load(&token, &call)).await? {
+            Found::Live(loaded) => match settings.lifetime.age(&loaded.record, call.now()) {
+                age @ (Age::Young | Age::Ageing) => {
+                    if let Some(Origin::Live { token, .. }) = origin.replace(Origin::Live { token, loaded, age }) {
+                        ambiguous.push(token)
+                    }
+                }
+                over => debug!(session = token.fingerprint(), "session refused: {over:?}"),
+            },
+            Found::Retired if origin.is_none() => origin = Some(Origin::Retired),
+            Found::Retired => {}
+            Found::Nothing => debug!(session = token.fingerprint(), "session refused: it stands for nothing"),
+        }
+    }
+    if !ambiguous.is_empty() {
+        if let Some(Origin::Live { token, .. }) = origin.take() {
+            ambiguous.push(token);
+        }
+        warn_ambiguous(slot, &call);
+    }
+    let origin = origin.unwrap_or(Origin::Absent { ambiguous });
+    Ok(Visit::new(origin, candidates.carried))
+}
+
+fn warn_ambiguous(slot: &Slot, call: &Call) {
+    if slot.settings.notices.ambiguous.is_due(call.now()) {
+        warn!(
+            "a request carried two different sessions in cookies named {}: it counts as having none; \
+             another host or path of this domain may set the same name",
+            call.cookie()
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! One request's place for its session, and the decision what becomes of it.
+//!
+//! A [`Slot`] goes into the request's extensions. A session takes the [`Visit`] out of it and gives it back when it is
+//! dropped; when the handler has answered, the slot is closed and [`decide`] says what to do.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use crate::layer::Settings;
+use crate::lifetime::Age;
+use crate::merge::Patch;
+use crate::store::{Call, Loaded};
+use crate::{Error, ErrorKind, Token};
+
+/// One request's place for its session.
+pub(crate) struct Slot {
+    pub(crate) settings: Arc<Settings>,
+    now: SystemTime,
+    deadline: Instant,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nobody has asked.
+    Unasked,
+    /// Somebody is asking.
+    Opening,
+    /// A session is out.
+    Held,
+    /// The session is back, with what became of it.
+    Back(Box<Visit>),
+    /// The store gave no answer; it is not asked twice in one request.
+    Unavailable,
+    /// The handler has answered.
+    Closed,
+}
+
+/// What a request's cookie stood for.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// Nothing: no cookie, or one that is forged, unknown or expired. With two different live ones neither is
+    /// believed; they are kept here so that a logout ends both.
+    Absent { ambiguous: Vec<Token> },
+    /// An id that was renewed a moment ago.
+    Retired,
+    /// A live session.
+    Live { token: Token, loaded: Loaded, age: Age },
+}
+
+/// What one request has done to its session so far.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) origin: Origin,
+    /// Whether the request carried a cookie of our name.
+    pub(crate) carried: bool,
+    /// The changes, in their order: one for each time that the session was held and changed.
+    pub(crate) patches: Vec<Patch>,
+    pub(crate) is_renewed: bool,
+    pub(crate) is_destroyed: bool,
+    /// The session could not be encoded when it was given back.
+    pub(crate) failure: Option<Error>,
+}
+
+/// What there is to do when the handler has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Nothing,
+    /// Tell the browser to forget; end what live records there are.
+    Forget,
+    /// Keep a first record and set its cookie.
+    Create,
+    /// Keep the next record and set its cookie.
+    Update,
+    /// The same, but only to prolong or reseal it: nobody's change depends on it.
+    Refresh,
+    /// Keep the record under a new token and end the old one.
+    Renew,
+}
+
+/// How the slot stood when the handler had answered.
+pub(crate) enum Closing {
+    /// Nobody asked for the session.
+    Untouched,
+    /// The store gave no answer to who asked.
+    Unavailable,
+    /// A session is still out.
+    Escaped,
+    /// What one or more handlers have done to it.
+    Visited(Box<Visit>),
+}
+
+impl Slot {
+    pub(crate) fn new(settings: Arc<Settings>, now: SystemTime, deadline: Instant) -> Self {
+        Self { settings, now, deadline, state: Mutex::new(State::Unasked) }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// The call that every question of this request to its store carries.
+    pub(crate) fn call(&self) -> Call {
+        let settings = &self.settings;
+        Call::new(self.now, self.deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
+    }
+
+    /// Takes the visit for a session. `Ok(None)`: nobody has asked before, so the store must be asked, and
+    /// [`Slot::opened`] or [`Slot::abandoned`] told how that went.
+    pub(crate) fn take(&self) -> Result<Option<Box<Visit>>, Error> {
+        let mut state = self.state();
+        match mem::replace(&mut *state, State::Held) {
+            State::Back(visit) => Ok(Some(visit)),
+            State::Unasked => {
+                *state = State::Opening;
+                Ok(None)
+            }
+            held @ (State::Held | State::Opening) => {
+                *state = held;
+                Err(Error::new(
+                    ErrorKind::InUse,
+                    "the session is already held in this request: drop it before asking again, or pass it on",
+                ))
+            }
+            State::Unavailable => {
+                *state = State::Unavailable;
+                Err(unavailable())
+            }
+            State::Closed => {
+                *state = State::Closed;
+                Err(escaped())
+            }
+        }
+    }
+
+    /// The store has answered: the visit goes to a session, unless the handler has finished meanwhile.
+    pub(crate) fn opened(&self) -> Result<(), Error> {
+        let mut state = self.state();
+        match *state {
+            State::Opening => {
+                *state = State::Held;
+                Ok(())
+            }
+            _ => Err(escaped()),
+        }
+    }
+
+    /// Whoever was asking went away; somebody else may ask.
+    pub(crate) fn abandoned(&self, is_unavailable: bool) {
+        let mut state = self.state();
+        if matches!(*state, State::Opening) {
+            *state = if is_unavailable { State::Unavailable } else { State::Unasked };
+        }
+    }
+
+    /// A session gives its visit back. After the handler has answered nothing is taken any more.
+    pub(crate) fn give_back(&self, visit: Box<Visit>) {
+        let mut state = self.state();
+        if matches!(*state, State::Held) {
+            *state = State::Back(visit);
+        }
+    }
+
+    /// The handler has answered: no session is given out or taken back any more.
+    pub(crate) fn close(&self) -> Closing {
+        match mem::replace(&mut *self.state(), State::Closed) {
+            State::Unasked | State::Opening | State::Closed => Closing::Untouched,
+            State::Unavailable => Closing::Unavailable,
+            State::Held => Closing::Escaped,
+            State::Back(visit) => Closing::Visited(visit),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    pub(crate) fn new(origin: Origin, carried: bool) -> Self {
+        Self { origin, carried, patches: Vec::new(), is_renewed: false, is_destroyed: false, failure: None }
+    }
+
+    /// The session's data as this request sees it now.
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, Error> {
+        let loaded = match &self.origin {
+            Origin::Live { loaded, .. } => loaded.record.payload(),
+            Origin::Absent { .. } | Origin::Retired => b"{}",
+        };
+        self.patched(if self.is_destroyed { b"{}" } else { loaded })
+    }
+
+    /// What this request's changes make of a payload.
+    pub(crate) fn patched(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
+        self.patches.iter().try_fold(payload.to_vec(), |payload, patch| patch.apply(&payload))
+    }
+
+    /// What there is to do with this visit after a good answer. One row of the table a line; no I/O, no clock.
+    pub(crate) fn decide(&self) -> Deed {
+        let changed = !self.patches.is_empty();
+        match &self.origin {
+            Origin::Live { .. } if self.is_destroyed => Deed::Forget,
+            _ if self.is_destroyed && self.carried => Deed::Forget,
+            _ if self.is_destroyed => Deed::Nothing,
+            Origin::Retired => Deed::Nothing,
+            Origin::Absent { .. } if changed => Deed::Create,
+            Origin::Absent { .. } => Deed::Nothing,
+            Origin::Live { .. } if self.is_renewed => Deed::Renew,
+            Origin::Live { .. } if changed => Deed::Update,
+            Origin::Live { loaded, age, .. } if *age == Age::Ageing || loaded.stale_key => Deed::Refresh,
+            Origin::Live { .. } => Deed::Nothing,
+        }
+    }
+}
+
+pub(crate) fn unavailable() -> Error {
+    Error::new(ErrorKind::Unavailable, "the session store gave no answer earlier in this request")
+}
+
+pub(crate) fn escaped() -> Error {
+    Error::new(
+        ErrorKind::Escaped,
+        "a session outlived the handler it was given to: drop it before answering, what it holds is not saved",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::Record;
+    use crate::store::Version;
+
+    fn live(age: Age, stale_key: bool) -> Origin {
+        let record = Record::new(b"{}".to_vec(), UNIX_EPOCH + Duration::from_secs(1000)).unwrap();
+        let loaded = Loaded { record, version: Version::default(), stale_key };
+        Origin::Live { token: Token::parse(b"AA").unwrap(), loaded, age }
+    }
+
+    fn absent() -> Origin {
+        Origin::Absent { ambiguous: Vec::new() }
+    }
+
+    /// The decision table, whole: SL1 to SL9 and CA6 rest on it.
+    #[test]
+    fn the_decision_table() {
+        const CHANGED: u8 = 1;
+        const RENEWED: u8 = 2;
+        const DESTROYED: u8 = 4;
+        const CARRIED: u8 = 8;
+        for (name, origin, marks, deed) in [
+            ("anonymous, read", absent(), 0, Deed::Nothing),
+            ("anonymous, written", absent(), CHANGED, Deed::Create),
+            ("anonymous, renewed", absent(), RENEWED, Deed::Nothing),
+            ("anonymous, renewed and written", absent(), RENEWED | CHANGED, Deed::Create),
+            ("anonymous, destroyed", absent(), DESTROYED, Deed::Nothing),
+            ("unreadable cookie, read", absent(), CARRIED, Deed::Nothing),
+            ("unreadable cookie, written", absent(), CARRIED | CHANGED, Deed::Create),
+            ("unreadable cookie, destroyed", absent(), CARRIED | DESTROYED, Deed::Forget),
+            ("retired, read", Origin::Retired, CARRIED, Deed::Nothing),
+            ("retired, written", Origin::Retired, CARRIED | CHANGED, Deed::Nothing),
+            ("retired, renewed", Origin::Retired, CARRIED | RENEWED | CHANGED, Deed::Nothing),
+            ("retired, destroyed", Origin::Retired, CARRIED | DESTROYED, Deed::Forget),
+            ("young, read", live(Age::Young, false), CARRIED, Deed::Nothing),
+            ("ageing, read", live(Age::Ageing, false), CARRIED, Deed::Refresh),
+            ("old key, read", live(Age::Young, true), CARRIED, Deed::Refresh),
+            ("young, written", live(Age::Young, false), CARRIED | CHANGED, Deed::Update),
+            ("ageing, written", live(Age::Ageing, true), CARRIED | CHANGED, Deed::Update),
+            ("renewed", live(Age::Young, false), CARRIED | RENEWED, Deed::Renew),
+            ("renewed and written", live(Age::Young, false), CARRIED | RENEWED | CHANGED, Deed::Renew),
+            ("destroyed", live(Age::Young, false), CARRIED | DESTROYED, Deed::Forget),
+            ("destroyed wins", live(Age::Ageing, true), CARRIED | DESTROYED | CHANGED | RENEWED, Deed::Forget),
+        ] {
+            let mut visit = Visit::new(origin, marks & CARRIED != 0);
+            visit.is_renewed = marks & RENEWED != 0;
+            visit.is_destroyed = marks & DESTROYED != 0;
+            if marks & CHANGED != 0 {
+                visit.patches.extend(Patch::between(b"{}", br#"{"a":1}"#, false).unwrap());
+            }
+            assert_eq!(visit.decide(), deed, "{name}");
+        }
+    }
+}

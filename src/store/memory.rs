@@ -1,0 +1,189 @@
+//! Sessions in this process: for tests, and for trying things out.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use crate::keyring::{Keyring, Secret};
+use crate::random::{self, RandomSource};
+use crate::seal::{self, Binding, Opened, Reference};
+use crate::store::{Call, Found, Loaded, RETIRED_FOR, Retired, Store, Update, Version};
+use crate::token::{SessionId, StorageKey};
+use crate::{Error, Record, Token};
+
+/// Every so many new sessions, those that are over are swept out.
+const SWEEP_EVERY: u64 = 256;
+/// How much longer than its session a record is kept.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Keeps sessions in this process's memory, behind a signed reference in the cookie.
+///
+/// On Lambda every environment has a memory of its own and loses it when it is recycled: use this store for tests and
+/// local development. It obeys the same contract as the others: versions, retirement, no revival.
+///
+/// ```
+/// use lambda_session::{SessionLayer, Values, store::MemoryStore};
+///
+/// let sessions = SessionLayer::<Values>::new(MemoryStore::new()?);
+/// # Ok::<(), lambda_session::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    keyring: Keyring,
+    random: RandomSource,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    places: HashMap<StorageKey, Place>,
+    versions: u64,
+}
+
+enum Place {
+    Kept { record: Record, version: Version, until: SystemTime },
+    Retired { until: SystemTime },
+}
+
+impl MemoryStore {
+    /// An empty store with a secret of its own: its sessions end with the process anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Random`](crate::ErrorKind::Random) when the operating system gives no random bytes.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self::with_keyring(Keyring::new([Secret::parse(&Secret::generate()?)?])?))
+    }
+
+    /// An empty store whose references this ring signs.
+    pub fn with_keyring(keyring: Keyring) -> Self {
+        Self { keyring, random: random::system, shelf: Arc::default() }
+    }
+
+    /// Takes ids from another source: for tests of what happens without random bytes.
+    pub fn with_random(mut self, random: RandomSource) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The same sessions under another ring, as after a rotation.
+    pub fn rotated(&self, keyring: Keyring) -> Self {
+        Self { keyring, ..self.clone() }
+    }
+
+    /// How many records are kept, retired ones not counted.
+    pub fn len(&self) -> usize {
+        self.shelf().places.values().filter(|place| matches!(place, Place::Kept { .. })).count()
+    }
+
+    /// Whether no record is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, token: &Token, call: &Call) -> Option<(StorageKey, Opened<Reference>)> {
+        let opened = seal::dereference(&self.keyring, binding(call), token).ok()?;
+        Some((opened.inner.id.storage_key(call.scope()), opened))
+    }
+
+    fn refer(&self, id: SessionId, call: &Call) -> Token {
+        seal::refer(self.keyring.sealing(), binding(call), Reference { id, node: [0; 4] })
+    }
+}
+
+impl Shelf {
+    fn keep(&mut self, key: StorageKey, record: &Record, call: &Call) {
+        self.versions = self.versions.wrapping_add(1);
+        if self.versions.is_multiple_of(SWEEP_EVERY) {
+            self.places.retain(|_, place| place.until() > call.now());
+        }
+        let until = later(call.now(), call.lifetime().left(record, call.now()).saturating_add(GRACE));
+        self.places.insert(key, Place::Kept { record: record.clone(), version: Version(self.versions), until });
+    }
+
+    fn at(&self, key: &StorageKey, now: SystemTime) -> Option<&Place> {
+        self.places.get(key).filter(|place| place.until() > now)
+    }
+}
+
+impl Place {
+    fn until(&self) -> SystemTime {
+        match self {
+            Self::Kept { until, .. } | Self::Retired { until } => *until,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    async fn load(&self, token: &Token, call: &Call) -> Result<Found, Error> {
+        let Some((key, opened)) = self.open(token, call) else { return Ok(Found::Nothing) };
+        Ok(match self.shelf().at(&key, call.now()) {
+            Some(Place::Kept { record, version, .. }) => {
+                Found::Live(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 })
+            }
+            Some(Place::Retired { .. }) => Found::Retired,
+            None => Found::Nothing,
+        })
+    }
+
+    async fn create(&self, record: &Record, call: &Call) -> Result<Token, Error> {
+        let id = SessionId::random(self.random)?;
+        self.shelf().keep(id.storage_key(call.scope()), record, call);
+        Ok(self.refer(id, call))
+    }
+
+    async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
+        let Some((key, opened)) = self.open(token, call) else { return Ok(Update::Gone) };
+        let mut shelf = self.shelf();
+        match shelf.at(&key, call.now()) {
+            Some(Place::Kept { version, .. }) if *version == seen => {
+                shelf.keep(key, record, call);
+                Ok(Update::Done(self.refer(opened.inner.id, call)))
+            }
+            Some(Place::Kept { record, version, .. }) => {
+                Ok(Update::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 }))
+            }
+            Some(Place::Retired { .. }) | None => Ok(Update::Gone),
+        }
+    }
+
+    async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
+        let Some((key, _)) = self.open(token, call) else { return Ok(Retired::Gone) };
+        let mut shelf = self.shelf();
+        match shelf.at(&key, call.now()) {
+            Some(Place::Kept { .. }) => {
+                shelf.places.insert(key, Place::Retired { until: later(call.now(), RETIRED_FOR) });
+                Ok(Retired::Done)
+            }
+            Some(Place::Retired { .. }) | None => Ok(Retired::Gone),
+        }
+    }
+
+    async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
+        if let Some((key, _)) = self.open(token, call) {
+            self.shelf().places.remove(&key);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryStore({} sessions)", self.len())
+    }
+}
+
+fn binding(call: &Call) -> Binding<'_> {
+    Binding { name: call.cookie(), scope: call.scope() }
+}
+
+fn later(now: SystemTime, by: Duration) -> SystemTime {
+    now.checked_add(by).unwrap_or(now)
+}
