@@ -98,7 +98,7 @@ where
             event.into_request(context).map(|request| (kind, request))
         }) {
             Ok(read) => read,
-            Err(error) => return Box::pin(std::future::ready(Err(diagnostic(&error)))),
+            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
         };
         let response = self.service.call(request);
         Box::pin(async move {
@@ -108,6 +108,9 @@ where
     }
 }
 
-fn diagnostic(error: &Error) -> Diagnostic {
-    Diagnostic { error_type: "LambdaSession.Event".into(), error_message: format!("{error:?}") }
+/// An error that a handler passes on with `?` is a function error.
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self { error_type: format!("LambdaSession.{:?}", error.kind()), error_message: format!("{error:?}") }
+    }
 }

@@ -1,4 +1,17 @@
 #![doc = include_str!("../README.md")]
+// The library cannot panic (security.md, AR1); its tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stdout,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 #[cfg(feature = "axum")]
 pub mod axum;

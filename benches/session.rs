@@ -1,0 +1,120 @@
+//! In process: a session restored, changed and committed through the layer, at 100 B, 1 KB and 3 KB; an untouched one;
+//! and a request with 10 KB of foreign cookies. Beside each a peer in the same run where there is one.
+#![allow(missing_docs)]
+
+use std::{convert::Infallible, hint::black_box, task::Poll, time::Duration};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use lambda_session::{
+    Session, SessionLayer, Values,
+    cookie::Candidates,
+    keyring::{Keyring, Secret},
+    store::{CookieStore, MemoryStore},
+};
+use tower::{Layer, Service, service_fn};
+
+type Answer = Result<Response<String>, Infallible>;
+
+fn keyring() -> Keyring {
+    Keyring::new([Secret::from_bytes((0..32).collect()).unwrap()]).unwrap()
+}
+
+async fn change(request: Request<()>) -> Answer {
+    let mut session: Session = Session::of(&request).await.unwrap();
+    let n = session.get::<u64>("n").unwrap_or(0);
+    session.insert("n", n + 1).unwrap();
+    Ok(Response::new(String::new()))
+}
+
+async fn fill(request: Request<()>) -> Answer {
+    let mut session: Session = Session::of(&request).await.unwrap();
+    let bytes: usize = request.uri().path().trim_matches('/').parse().unwrap();
+    // Ten values, as sessions have several.
+    for key in 0..10 {
+        session.insert(format!("key{key}"), "v".repeat((bytes.saturating_sub(100)) / 10)).unwrap();
+    }
+    session.insert("n", 0).unwrap();
+    Ok(Response::new(String::new()))
+}
+
+async fn leave(request: Request<()>) -> Answer {
+    black_box(request.headers().len());
+    Ok(Response::new(String::new()))
+}
+
+/// Everything here answers without waiting, so no runtime is in the figures.
+fn now<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("a cookie store never waits"),
+    }
+}
+
+fn request(path: &str, cookie: Option<&str>) -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = path.parse().unwrap();
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+    }
+    request
+}
+
+fn pair(response: &Response<String>) -> String {
+    response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+fn sessions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("restore, change and commit");
+    for (name, layer) in [
+        ("encrypted", SessionLayer::<Values>::new(CookieStore::encrypted(keyring()))),
+        ("signed", SessionLayer::new(CookieStore::signed(keyring()))),
+        ("memory", SessionLayer::new(MemoryStore::with_keyring(keyring()))),
+    ] {
+        for bytes in [100_u64, 1_000, 3_000] {
+            // Base64 takes a third: 3,000 bytes of JSON just do not fit, 2,900 do.
+            let filled = now(layer.layer(service_fn(fill)).call(request(&format!("/{}", bytes.min(2_900)), None))).unwrap();
+            let cookie = pair(&filled);
+            let mut service = layer.layer(service_fn(change));
+            group.throughput(Throughput::Bytes(bytes));
+            group.bench_function(BenchmarkId::new(name, bytes), |b| {
+                b.iter(|| now(service.call(request("/", Some(&cookie)))).unwrap());
+            });
+        }
+    }
+    group.finish();
+}
+
+fn untouched(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a request that never asks");
+    let mut bare = service_fn(leave);
+    let mut service = SessionLayer::<Values>::new(CookieStore::encrypted(keyring())).layer(service_fn(leave));
+    group.bench_function("bare", |b| b.iter(|| now(bare.call(request("/", Some("a=1")))).unwrap()));
+    group.bench_function("with the layer", |b| b.iter(|| now(service.call(request("/", Some("a=1")))).unwrap()));
+    group.finish();
+}
+
+/// CA11: 10 KB of foreign cookies at most 0.1 ms, 3,000 cookies at most 2 ms, one of 1 MB refused within 5 ms.
+fn cookies(c: &mut Criterion) {
+    let mut group = c.benchmark_group("find our cookie");
+    for (name, line) in [
+        ("10 KB of foreign cookies", "name=value-of-a-cookie; ".repeat(427)),
+        ("3,000 cookies", "a=1; ".repeat(3_000)),
+        ("3,000 of our name", "__Host-session=AAAA; ".repeat(3_000)),
+        ("one of 1 MB", format!("__Host-session={}", "A".repeat(1_000_000))),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_str(&line).unwrap());
+        group.bench_function(name, |b| b.iter(|| Candidates::of(black_box(&headers), "__Host-session")));
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = sessions, untouched, cookies
+}
+criterion_main!(benches);
