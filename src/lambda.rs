@@ -26,6 +26,14 @@ pub use self::answer::Answer;
 pub use self::event::{Event, Kind};
 use crate::{Error, ErrorKind};
 
+/// What lambda_runtime takes for granted; without one of them it panics.
+const RUNTIME_VARIABLES: [&str; 4] = [
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+];
+
 /// Serves Lambda's events with an HTTP service, until the environment ends.
 ///
 /// Takes HTTP API 2.0, REST API 1.0, ALB (both header modes) and function URL events; the service is an axum `Router`
@@ -50,12 +58,7 @@ use crate::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Event`] when the Lambda runtime API cannot be reached any more.
-///
-/// # Panics
-///
-/// As `lambda_runtime::run`, outside of Lambda: without `AWS_LAMBDA_RUNTIME_API` and its like in the environment. Start
-/// the function with `lambda-session invoke`, `cargo lambda watch` or the Runtime Interface Emulator instead.
+/// [`ErrorKind::Config`] outside of Lambda; [`ErrorKind::Event`] when Lambda's runtime API cannot be reached any more.
 pub async fn run<S>(service: S) -> Result<(), Error>
 where
     S: Service<Request> + Clone + Send + 'static,
@@ -63,6 +66,14 @@ where
     S::Error: Into<Diagnostic> + fmt::Debug + Send + 'static,
     S::Future: Send + 'static,
 {
+    for variable in RUNTIME_VARIABLES {
+        if std::env::var_os(variable).is_none() {
+            return Err(Error::config(format!(
+                "{variable} is not set, so this is not Lambda: start the function with `lambda-session invoke` or \
+                 `cargo lambda watch`"
+            )));
+        }
+    }
     lambda_runtime::run(Adapter { service })
         .await
         .map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))

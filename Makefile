@@ -1,0 +1,74 @@
+# One command each. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+EVENTS ?= events/http-api-first.json events/http-api-returning.json
+FUZZ_SECONDS ?= 600
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-zA-Z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: toolchain
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is not here: install Rust 1.88 or later (https://rustup.rs), then run this again" >&2; exit 3; }
+	@command -v cc >/dev/null || { echo "installing a C linker: build-essential" >&2; apt-get update -qq && apt-get install -y -qq build-essential; }
+
+.PHONY: invoke
+invoke: toolchain .env ## Build the example and play sample events through it (EVENTS="events/…")
+	$(CARGO) build --locked --quiet --features cli --bins
+	target/debug/lambda-session invoke $(EVENTS)
+
+.env: | toolchain
+	$(CARGO) build --locked --features cli --bins
+	@echo "no .env here: making one with a fresh secret (mode 0600, ignored by git)"
+	umask 077 && target/debug/lambda-session secret --env > .env.new && mv .env.new .env
+
+.PHONY: test
+test: toolchain ## All tests, with all features and with none
+	$(CARGO) test --locked --all-features
+	$(CARGO) test --locked --no-default-features --lib --tests
+
+.PHONY: e2e
+e2e: build ## The built function in Lambda's own emulator and in cargo lambda, with curl and a cookie jar
+	e2e/run.sh
+
+.PHONY: lint
+lint: toolchain ## Format, clippy with warnings denied, the template
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+	e2e/tools.sh
+	e2e/lint-template.sh
+
+.PHONY: doc
+doc: toolchain ## The documentation, with warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --all-features
+
+.PHONY: check
+check: lint test doc e2e ## All that a change must pass
+
+.PHONY: bench
+bench: build ## Speed beside named peers, in one run: per event, cold start, memory; then in process
+	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/Cargo.toml
+	target/peers/release/drive --ours target/release/bootstrap
+	$(CARGO) bench --locked --bench session
+
+.PHONY: fuzz
+fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: build
+build: toolchain ## The example and the command line, as released
+	$(CARGO) build --locked --release --all-features --bins
+
+# What `sam build` calls for the function in template.yaml.
+.PHONY: build-SessionFunction
+build-SessionFunction: build
+	cp target/release/bootstrap "$(ARTIFACTS_DIR)/"

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All end-to-end tests. They want target/release/bootstrap, built by `cargo build --release --all-features`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bash e2e/tools.sh
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+
+status=0
+for part in lint-template rie settings watch; do
+  bash "e2e/$part.sh" | tee -a "$report" || status=1
+done
+
+passed=$(grep -c '^ok: ' "$report" || true)
+failed=$(grep -c '^FAILED: ' "$report" || true)
+echo "e2e: $passed passed, $failed failed"
+[ "$failed" -eq 0 ] || status=1
+exit "$status"
