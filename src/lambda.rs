@@ -12,14 +12,18 @@ mod answer;
 mod event;
 
 use std::{
-    fmt,
+    collections::HashMap,
+    fmt, mem,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use lambda_http::{IntoResponse, Request};
-use lambda_runtime::{Diagnostic, LambdaEvent};
-use serde_json::value::RawValue;
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
+use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::answer::Answer;
@@ -74,20 +78,22 @@ where
             )));
         }
     }
-    lambda_runtime::run(Adapter { service })
-        .await
-        .map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
+    let payloads = Payloads::default();
+    let adapter = Adapter { service, payloads: payloads.clone() };
+    let runtime = Runtime::new(adapter).layer(payloads).layer(TracingLayer::new());
+    runtime.run().await.map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
 }
 
 /// Turns an HTTP service into one of Lambda's events.
 #[derive(Clone)]
 struct Adapter<S> {
     service: S,
+    payloads: Payloads,
 }
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Diagnostic>> + Send>>;
 
-impl<S> Service<LambdaEvent<Box<RawValue>>> for Adapter<S>
+impl<S> Service<LambdaEvent<()>> for Adapter<S>
 where
     S: Service<Request>,
     S::Response: IntoResponse + Send + 'static,
@@ -102,12 +108,13 @@ where
         self.service.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, event: LambdaEvent<Box<RawValue>>) -> Self::Future {
-        let LambdaEvent { payload, context } = event;
-        let (kind, request) = match Event::parse(payload.get()).and_then(|event| {
-            let kind = event.kind();
-            event.into_request(context).map(|request| (kind, request))
-        }) {
+    fn call(&mut self, event: LambdaEvent<()>) -> Self::Future {
+        let payload = self.payloads.take(&event.context.request_id);
+        let read = Event::parse(payload).and_then(|read| {
+            let kind = read.kind();
+            read.into_request(event.context).map(|request| (kind, request))
+        });
+        let (kind, request) = match read {
             Ok(read) => read,
             Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
         };
@@ -116,6 +123,50 @@ where
             let response = response.await.map_err(Into::into)?;
             Ok(Answer::new(kind, response.into_response().await))
         })
+    }
+}
+
+/// Carries payloads past lambda_runtime, which would write each into the log at TRACE, cookies and all.
+#[derive(Clone, Default)]
+struct Payloads(Arc<Mutex<HashMap<String, Bytes>>>);
+
+impl Payloads {
+    fn put(&self, request_id: &str, payload: Bytes) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request_id.to_owned(), payload);
+    }
+
+    fn take(&self, request_id: &str) -> Bytes {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(request_id).unwrap_or_default()
+    }
+}
+
+impl<S> Layer<S> for Payloads {
+    type Service = Carried<S>;
+
+    fn layer(&self, inner: S) -> Carried<S> {
+        Carried { inner, payloads: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Carried<S> {
+    inner: S,
+    payloads: Payloads,
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Carried<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        let payload = mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
+        self.payloads.put(&invocation.context.request_id, payload);
+        self.inner.call(invocation)
     }
 }
 

@@ -111,8 +111,8 @@ impl Event {
     /// # Errors
     ///
     /// [`ErrorKind::Event`], naming the kinds understood, for anything else.
-    pub fn parse(payload: &str) -> Result<Self, Error> {
-        let wire: Wire = serde_json::from_str(payload).map_err(|error| {
+    pub fn parse(payload: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let wire: Wire = serde_json::from_slice(payload.as_ref()).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
             Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}")).with_source(place)
         })?;
