@@ -68,7 +68,8 @@ fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)
 build: toolchain ## The example and the command line, as released
 	$(CARGO) build --locked --release --all-features --bins
 
-# What `sam build` calls for the function in template.yaml.
+# What `sam build --build-in-source` calls for the function in template.yaml.
 .PHONY: build-SessionFunction
-build-SessionFunction: build
+build-SessionFunction: toolchain
+	$(CARGO) build --locked --release --all-features --bin bootstrap
 	cp target/release/bootstrap "$(ARTIFACTS_DIR)/"

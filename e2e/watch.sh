@@ -13,7 +13,7 @@ jar=$scratch/jar
 port=$(free_port)
 
 # With the flags that target/release was built with cargo finds its work done; what it still has to do, it does before any clock runs.
-read -ra flags <<<"${BUILD_FLAGS:---release --all-features}"
+read -ra flags <<<"${BUILD_FLAGS:---locked --release --all-features}"
 cargo build --quiet "${flags[@]}" --bin bootstrap
 # There are two binaries: without --bin no path but /lambda-url/bootstrap would lead to this one.
 in_background "$log" env SECRET_KEY_BASE="$secret" cargo lambda watch "${flags[@]}" --bin bootstrap \
@@ -33,6 +33,8 @@ browse_json() { browse "$1" -H 'content-type: application/json' -d "$2"; }
 kept() { awk -v name="$cookie_name" '$6 == name { print ($1 ~ /^#HttpOnly_/ ? "HttpOnly" : "-"), ($4 == "TRUE" ? "Secure" : "-"), $7 }' "$jar"; }
 
 touch "$jar"
+# Should a file have changed since, the first request waits for cargo.
+browse /health --max-time 600 >/dev/null
 same "a visit without a session is answered, and nothing kept" "$(browse /posts)$(kept)" "{}"
 same "post" "$(browse_json /posts '{"color":"blue"}')" '{"message":"set some data in the session"}'
 first=$(kept)

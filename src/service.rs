@@ -198,7 +198,9 @@ fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<
 /// The answer to a request whose session could not be had or saved: generic, without any cookie, said once in the log.
 fn refuse<B: From<&'static str>>(slot: &Slot, error: &Error) -> Response<B> {
     slot.settings.notices.log(error, slot.now());
-    refusal(error)
+    let mut response = refusal(error);
+    vary(response.headers_mut());
+    response
 }
 
 pub(crate) fn refusal<B: From<&'static str>>(error: &Error) -> Response<B> {
