@@ -18,6 +18,10 @@ toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is not here: install Rust 1.88 or later (https://rustup.rs), then run this again" >&2; exit 3; }
 	@command -v cc >/dev/null || { echo "installing a C linker: build-essential" >&2; apt-get update -qq && apt-get install -y -qq build-essential; }
 
+.PHONY: python
+python:
+	@command -v python3 >/dev/null || { echo "installing python3: tests start a function written in it" >&2; apt-get update -qq && apt-get install -y -qq python3; }
+
 .PHONY: invoke
 invoke: toolchain .env ## Build the example and play sample events through it (EVENTS="events/…")
 	$(CARGO) build --locked --quiet --features cli --bins
@@ -29,7 +33,7 @@ invoke: toolchain .env ## Build the example and play sample events through it (E
 	umask 077 && target/debug/lambda-session secret --env > .env.new && mv .env.new .env
 
 .PHONY: test
-test: toolchain ## All tests, with all features and with none
+test: toolchain python ## All tests, with all features and with none
 	$(CARGO) test --locked --all-features
 	$(CARGO) test --locked --no-default-features --lib --tests
 

@@ -5,7 +5,7 @@
 //! `\$`. Nothing is expanded, and a value ends with its line.
 
 /// The variables of a file, in its order; or the number of the first line that is no assignment.
-pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
     let text = text.trim_start_matches('\u{feff}');
     let mut variables = Vec::new();
     for (number, line) in (1_usize..).zip(text.lines()) {

@@ -86,7 +86,7 @@ impl<T: Data> SessionLayer<T> {
             conflict: Conflict::default(),
             store_timeout: STORE_TIMEOUT,
             clock: SystemTime::now,
-            notices: Arc::default(),
+            notices: Arc::new(Notices::new()),
         };
         Self { settings: Arc::new(settings), of: PhantomData }
     }

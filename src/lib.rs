@@ -18,7 +18,9 @@ pub mod axum;
 mod commit;
 pub mod config;
 pub mod cookie;
-mod dotenv;
+// Not for users: the fuzz target and the corpus test read text, not files.
+#[doc(hidden)]
+pub mod dotenv;
 mod error;
 pub mod inspect;
 pub mod keyring;

@@ -19,7 +19,7 @@ pub(crate) struct Notice {
 }
 
 /// The notices of one layer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notices {
     pub(crate) misfit: Notice,
     pub(crate) ambiguous: Notice,

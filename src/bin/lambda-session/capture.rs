@@ -1,0 +1,112 @@
+//! What the function writes: passed on to our standard error line by line, and its end kept for reports.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::JoinHandle;
+use tokio::time;
+
+use crate::output;
+
+/// Both streams of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Capture {
+    kept: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Capture {
+    /// Follows `stream` to its end.
+    pub(crate) fn follow(&mut self, stream: Option<impl AsyncRead + Send + Unpin + 'static>) {
+        if let Some(stream) = stream {
+            self.readers.push(tokio::spawn(pass_on(stream, Arc::clone(&self.kept))));
+        }
+    }
+
+    /// Forgets what was written so far: the next event begins.
+    pub(crate) fn forget(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What was written since; the end of it, if it was much.
+    pub(crate) fn text(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+
+    /// Waits until everything of a process that ended is read. Not for long: a child of it may hold the streams open.
+    pub(crate) async fn drain(&mut self) {
+        for reader in &mut self.readers {
+            if time::timeout(DRAIN_LIMIT, &mut *reader).await.is_err() {
+                reader.abort();
+            }
+        }
+        self.readers.clear();
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        for reader in &self.readers {
+            reader.abort();
+        }
+    }
+}
+
+async fn pass_on(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>) {
+    let prefix = output::function_prefix();
+    let mut line = Vec::new();
+    let mut chunk = vec![0; 8192];
+    while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+        let bytes = chunk.get(..count).unwrap_or_default();
+        keep(&mut kept.lock().unwrap_or_else(PoisonError::into_inner), bytes);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(piece);
+            if line.ends_with(b"\n") || line.len() > LINE_LIMIT_BYTES {
+                show(&prefix, &mut line);
+            }
+        }
+    }
+    if !line.is_empty() {
+        show(&prefix, &mut line);
+    }
+}
+
+fn show(prefix: &str, line: &mut Vec<u8>) {
+    if !line.ends_with(b"\n") {
+        line.push(b'\n');
+    }
+    // One write a line, so that lines of two streams do not mix; standard error may be closed.
+    let whole = [prefix.as_bytes(), line].concat();
+    let _ = io::stderr().write_all(&whole);
+    line.clear();
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
+    kept.extend_from_slice(bytes);
+    let excess = kept.len().saturating_sub(KEPT_BYTES);
+    kept.drain(..excess);
+}
+
+/// How much of the function's words a report can show.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// A longer line is passed on in pieces.
+const LINE_LIMIT_BYTES: usize = 64 * 1024;
+
+const DRAIN_LIMIT: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_is_kept() {
+        let mut kept = vec![b'a'; KEPT_BYTES];
+        keep(&mut kept, b"end");
+        assert_eq!(kept.len(), KEPT_BYTES);
+        assert!(kept.ends_with(b"aend"));
+    }
+}

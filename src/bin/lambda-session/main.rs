@@ -1,0 +1,122 @@
+//! `lambda-session`: secrets, local runs and explanations for sessions on AWS Lambda.
+
+mod answer;
+mod capture;
+mod change;
+mod duration;
+mod environment;
+mod event;
+mod function;
+mod inspect;
+mod invoke;
+mod jar;
+mod jar_file;
+mod outcome;
+mod output;
+mod pretty;
+mod report;
+mod runtime_api;
+mod sandbox;
+mod secret;
+mod sessions;
+mod set_cookie;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::inspect::Goodness;
+use crate::invoke::Answers;
+use crate::output::{Failure, Out, tell};
+
+/// Secrets, local runs and explanations for sessions on AWS Lambda.
+#[derive(Parser, Debug)]
+#[command(name = "lambda-session", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Print a fresh secret (32 random bytes), and nothing else
+    #[command(after_help = secret::EXAMPLES)]
+    Secret(secret::Arguments),
+
+    /// Run events through a function on this machine and see what its sessions do
+    #[command(after_help = invoke::EXAMPLES)]
+    Invoke(invoke::Arguments),
+
+    /// Explain a session cookie, read from standard input
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let mut out = Out::open();
+    let code = match cli.command {
+        Command::Secret(arguments) => secret::run(&arguments, &mut out).map(|()| DONE),
+        Command::Invoke(arguments) => invoke::run(&arguments, &mut out).map(|answers| match answers {
+            Answers::All => DONE,
+            Answers::SomeMissing => REFUSED,
+            // As a shell reports a program that a signal ended.
+            Answers::Interrupted(signal) => signal.saturating_add(128),
+        }),
+        Command::Inspect(arguments) => inspect::run(&arguments, &mut out).map(|goodness| match goodness {
+            Goodness::Good => DONE,
+            Goodness::Refused => REFUSED,
+            Goodness::Unknown => ENVIRONMENT,
+        }),
+    };
+    let code = code.unwrap_or_else(|failure| match failure {
+        Failure::Closed => DONE,
+        Failure::Usage(message) => {
+            tell(format!("lambda-session: {message}"));
+            USAGE
+        }
+        Failure::Environment(message) => {
+            tell(format!("lambda-session: {message}"));
+            ENVIRONMENT
+        }
+    });
+    ExitCode::from(code)
+}
+
+/// Prints what clap says. It would repeat a word too many, and that word may be a secret.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let is_help = !error.use_stderr();
+    let first = std::env::args_os().nth(1);
+    let takes_no_words = first.is_some_and(|command| command == "inspect" || command == "secret");
+    let is_word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => !word.starts_with("--"),
+        _ => false,
+    };
+    if error.kind() == ErrorKind::UnknownArgument && takes_no_words && is_word {
+        tell(
+            "lambda-session: no secret and no token goes on a command line, where others can read it; \
+             `inspect` reads standard input",
+        );
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(if is_help { DONE } else { USAGE })
+}
+
+const DONE: u8 = 0;
+const REFUSED: u8 = 1;
+const USAGE: u8 = 2;
+const ENVIRONMENT: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  lambda-session secret --env >> .env          a secret, kept where the commands find it
+  lambda-session invoke post.json get.json     two events, cookies kept in between
+  lambda-session inspect < cookie.txt          what is in this cookie, and is it good?
+
+The secret is read from SECRET_KEY_BASE, or from .env.local or .env in the working directory.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 environment or no secret.";

@@ -1,0 +1,122 @@
+//! Our own cookie, opened where the secret is at hand.
+
+use std::time::SystemTime;
+
+use lambda_session::Error;
+use lambda_session::config::{self, Protection, Settings, StoreKind};
+use lambda_session::inspect::{Inspection, inspect};
+use lambda_session::keyring::Keyring;
+use serde_json::{Map, Value};
+
+use crate::environment::Environment;
+use crate::event::Pair;
+use crate::outcome::CookieSet;
+
+/// The settings of the sessions, and the secrets if there are any.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    settings: Settings,
+    keyring: Option<Keyring>,
+}
+
+/// What the session cookie of a request or an answer stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Seen {
+    /// There is none.
+    Nothing,
+    Live(Map<String, Value>),
+    /// The function keeps the data and the cookie only names it.
+    Elsewhere,
+    /// It stands for nothing, for this reason.
+    Refused(String),
+}
+
+impl Sessions {
+    pub(crate) fn new(settings: Settings, keyring: Option<Keyring>) -> Self {
+        Self { settings, keyring }
+    }
+
+    /// The sessions of a function in `environment`; `None` where it has no secret.
+    pub(crate) fn of(environment: &Environment) -> Result<Option<Self>, Error> {
+        if !environment.has("SECRET_KEY_BASE") {
+            return Ok(None);
+        }
+        let keyring = config::keyring(environment)?;
+        Ok(Some(Self::new(Settings::read(environment)?, Some(keyring))))
+    }
+
+    /// The name of the cookie.
+    pub(crate) fn name(&self) -> &str {
+        self.settings.cookie().name()
+    }
+
+    /// How many secrets there are.
+    pub(crate) fn secrets(&self) -> usize {
+        self.keyring.as_ref().map_or(0, Keyring::len)
+    }
+
+    /// Explains the value of a cookie as a function with these settings takes it.
+    pub(crate) fn inspect(&self, value: &str, now: SystemTime) -> Inspection {
+        let (scope, lifetime) = (self.settings.scope(), self.settings.lifetime());
+        let mut found = inspect(value, self.keyring.as_ref(), self.name(), scope, lifetime, now);
+        let (setting, format) = match (self.settings.store(), self.settings.protection()) {
+            (StoreKind::Memory, _) => ("SESSION_STORE=memory", "reference"),
+            (_, Protection::Signed) => ("SESSION_PROTECTION=signed", "signed"),
+            _ => ("SESSION_PROTECTION=encrypted", "encrypted"),
+        };
+        if found.secret.is_some() && found.format != Some(format) {
+            found.refusal = Some(format!("with {setting} only a token in the format `{format}` is read"));
+        }
+        found
+    }
+
+    /// What the cookies of a request stand for. Two that are both good contradict each other, so neither counts.
+    pub(crate) fn seen_in(&self, cookies: &[Pair], now: SystemTime) -> Seen {
+        let mut values: Vec<&str> = Vec::new();
+        for cookie in cookies.iter().filter(|cookie| cookie.name == self.name()) {
+            if !values.contains(&cookie.value.as_str()) {
+                values.push(&cookie.value);
+            }
+        }
+        let (refused, mut good): (Vec<_>, Vec<_>) =
+            values.iter().map(|value| self.seen(value, now)).partition(|seen| matches!(seen, Seen::Refused(_)));
+        match (good.len(), refused.into_iter().next()) {
+            (0, refused) => refused.unwrap_or(Seen::Nothing),
+            (1, _) => good.pop().unwrap_or(Seen::Nothing),
+            (count, _) => Seen::Refused(contradiction(count)),
+        }
+    }
+
+    /// What the session cookie of an answer stands for; `None` if it sets none.
+    pub(crate) fn seen_in_answer(&self, cookies: &[CookieSet], now: SystemTime) -> Option<Seen> {
+        let cookie = cookies.iter().rev().find(|cookie| cookie.name == self.name())?;
+        Some(if cookie.is_removal() { Seen::Nothing } else { self.seen(&cookie.value, now) })
+    }
+
+    fn seen(&self, value: &str, now: SystemTime) -> Seen {
+        let found = self.inspect(value, now);
+        match (found.refusal, found.record) {
+            (Some(refusal), _) => Seen::Refused(refusal),
+            (None, None) => Seen::Elsewhere,
+            (None, Some(record)) => match serde_json::from_slice(record.payload()) {
+                Ok(data) => Seen::Live(data),
+                Err(_) => Seen::Refused("what it holds is no JSON object".to_owned()),
+            },
+        }
+    }
+}
+
+impl Seen {
+    /// The data, as far as it can be seen.
+    pub(crate) fn data(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Live(data) => Some(data),
+            _ => None,
+        }
+    }
+}
+
+/// Why none of `count` good cookies counts.
+pub(crate) fn contradiction(count: usize) -> String {
+    format!("{count} different cookies of this name are good, so none is believed")
+}

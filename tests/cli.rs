@@ -1,0 +1,24 @@
+//! The command `lambda-session`, run as people run it.
+#![cfg(all(feature = "cli", unix))]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "cli/failures.rs"]
+mod failures;
+#[path = "cli/inspect.rs"]
+mod inspect;
+#[path = "cli/invoke.rs"]
+mod invoke;
+#[path = "cli/jar.rs"]
+mod jar;
+#[path = "cli/manners.rs"]
+mod manners;
+#[path = "cli/secret.rs"]
+mod secret;
+#[path = "cli/support.rs"]
+mod support;
