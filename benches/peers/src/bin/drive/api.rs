@@ -251,3 +251,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a waiting driver looks whether the program still lives.
 const GLANCE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_only_when_it_is_whole() {
+        let bytes = b"POST /response HTTP/1.1\r\nContent-Length: 2\r\n\r\nokGET /next HTTP/1.1\r\n\r\n";
+        for length in 0..47 {
+            assert!(parse(&bytes[..length]).unwrap().is_none(), "{length} bytes");
+        }
+        let (message, used) = parse(bytes).unwrap().unwrap();
+        assert_eq!((message.path.as_str(), message.body.as_slice(), used), ("/response", &b"ok"[..], 48));
+        let (message, _) = parse(&bytes[used..]).unwrap().unwrap();
+        assert_eq!((message.path.as_str(), message.body.as_slice()), ("/next", &b""[..]));
+    }
+
+    #[test]
+    fn a_streamed_answer_is_refused() {
+        assert!(parse(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+}

@@ -165,3 +165,17 @@ const FOREIGN_BYTES: usize = 10_240;
 
 /// The end of the year 2099: no event of a bench runs into its deadline.
 const DEADLINE_MS: u64 = 4_102_444_799_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_cookies_fill_10_kb() {
+        let sizes = |Foreign(cookies)| (cookies.len(), cookies.join("; ").len());
+        let (few, few_bytes) = sizes(Foreign::few());
+        let (many, many_bytes) = sizes(Foreign::many());
+        assert_eq!((few, few_bytes), (64, 10_238));
+        assert!(many > 1_500 && (10_230..=10_240).contains(&many_bytes), "{many} of {many_bytes} bytes");
+    }
+}

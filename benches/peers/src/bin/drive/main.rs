@@ -72,9 +72,11 @@ fn compare(arguments: &Arguments) -> Result<bool, String> {
     );
 
     let mut sheet = Sheet::default();
-    start_cold(&recipes, starts, &cores, &logs, &mut sheet)?;
-    let session_bytes = run_warm(&recipes, (rounds, events), &cores, &logs, &mut sheet)?;
+    let session_bytes = start_cold(&recipes, starts, &cores, &logs, &mut sheet)
+        .and_then(|()| run_warm(&recipes, (rounds, events), &cores, &logs, &mut sheet));
+    // What a program that failed has said stands in the error.
     fs::remove_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    let session_bytes = session_bytes?;
 
     report::print_figures(&sheet, &titles, session_bytes);
     Ok(arguments.ours.is_none() || report::print_owed(&sheet, &titles))
@@ -168,8 +170,8 @@ fn is_foreign(errand: Errand) -> bool {
 
 /// Rounds, events in a turn, cold starts. The turns are short, so that programs which are compared with each other are
 /// timed within milliseconds, and many, so that what still differs from turn to turn evens out.
-const FULL: (usize, usize, usize) = (600, 40, 20);
-const QUICK: (usize, usize, usize) = (10, 20, 3);
+const FULL: (usize, usize, usize) = (600, 40, 100);
+const QUICK: (usize, usize, usize) = (10, 20, 10);
 
 /// The 10 KB turns are long and owe little precision: every fifth round has them.
 const FOREIGN_EVERY: usize = 5;

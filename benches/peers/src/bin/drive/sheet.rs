@@ -103,3 +103,29 @@ fn micros(time: &Duration) -> f64 {
 
 /// The place of the bare handler in the list of programs.
 pub const FLOOR: usize = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_lies_in_the_middle() {
+        for (values, expected) in [(vec![3.0], 3.0), (vec![9.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 3.0], 2.5)] {
+            assert_eq!(median(values.clone()), expected, "{values:?}");
+        }
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn what_slows_a_whole_round_is_no_difference() {
+        let mut sheet = Sheet::default();
+        for (round, noise) in [1.0, 100.0, 1.0, 40.0].into_iter().enumerate() {
+            for (program, own) in [(FLOOR, 20.0), (1, 25.0)] {
+                let time = Duration::from_secs_f64((own + noise) / 1e6);
+                sheet.note_round(round, Errand::Write, program, &[time], time);
+            }
+        }
+        let adds = sheet.adds(Errand::Write, 1);
+        assert!((adds.wall - 5.0).abs() < 0.01 && (adds.cpu - 5.0).abs() < 0.01 && adds.spread < 0.01);
+    }
+}
