@@ -1,5 +1,6 @@
 //! Carrying out what a visit has decided: at most two questions to the store in the good case.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -27,8 +28,8 @@ pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, 
     let call = slot.call();
     match (visit.decide(), &visit.origin) {
         (Deed::Forget, origin) => forget(&slot, &call, origin).await,
-        (Deed::Create, _) => create(&slot, &call, &visit.payload()?).await,
-        (Deed::Renew, Origin::Live { token, .. }) => renew(&slot, &call, token, &visit.payload()?).await,
+        (Deed::Create, _) => create(&slot, &call, visit.payload()?).await,
+        (Deed::Renew, Origin::Live { token, .. }) => renew(&slot, &call, token, visit.payload()?).await,
         (Deed::Update | Deed::Refresh, Origin::Live { token, loaded, .. }) => {
             update(&slot, &call, &visit, token, loaded).await
         }
@@ -46,20 +47,20 @@ async fn forget(slot: &Slot, call: &Call, origin: &Origin) -> Result<Stamp, Erro
         within(call, slot.settings.store.delete(token, call)).await?;
         debug!(session = token.fingerprint(), "session destroyed");
     }
-    slot.settings.cookie.removal().map(Stamp::Set)
+    Ok(Stamp::Set(slot.settings.lines.removal()))
 }
 
-async fn create(slot: &Slot, call: &Call, payload: &[u8]) -> Result<Stamp, Error> {
-    let record = Record::new(payload.to_vec(), call.now())?;
+async fn create(slot: &Slot, call: &Call, payload: Cow<'_, [u8]>) -> Result<Stamp, Error> {
+    let record = Record::new(payload.into_owned(), call.now())?;
     let token = within(call, slot.settings.store.create(&record, call)).await?;
     debug!(session = token.fingerprint(), "session created");
     set(slot, call, &token, &record)
 }
 
 /// The new record comes first: should the store fail in between, the old session is still there.
-async fn renew(slot: &Slot, call: &Call, old: &Token, payload: &[u8]) -> Result<Stamp, Error> {
+async fn renew(slot: &Slot, call: &Call, old: &Token, payload: Cow<'_, [u8]>) -> Result<Stamp, Error> {
     let store = &slot.settings.store;
-    let record = Record::new(payload.to_vec(), call.now())?;
+    let record = Record::new(payload.into_owned(), call.now())?;
     let token = within(call, store.create(&record, call)).await?;
     match within(call, store.retire(old, call)).await? {
         Retired::Done => {
@@ -77,8 +78,7 @@ async fn renew(slot: &Slot, call: &Call, old: &Token, payload: &[u8]) -> Result<
 
 async fn update(slot: &Slot, call: &Call, visit: &Visit, token: &Token, loaded: &Loaded) -> Result<Stamp, Error> {
     let settings = &slot.settings;
-    let payload = visit.payload()?;
-    let mut record = loaded.record.next(payload.clone(), call.now())?;
+    let mut record = loaded.record.next(visit.payload()?.into_owned(), call.now())?;
     let mut seen = loaded.version;
     for _ in 0..CONFLICT_LIMIT {
         let theirs = match within(call, settings.store.update(token, seen, &record, call)).await? {
@@ -94,8 +94,8 @@ async fn update(slot: &Slot, call: &Call, visit: &Visit, token: &Token, loaded: 
             return Ok(Stamp::Nothing);
         }
         let merged = match settings.conflict {
-            Conflict::Merge => visit.patched(theirs.record.payload())?,
-            Conflict::Overwrite => payload.clone(),
+            Conflict::Merge => visit.patched(theirs.record.payload())?.into_owned(),
+            Conflict::Overwrite => visit.payload()?.into_owned(),
             Conflict::Fail => return Err(conflict("another request changed the session first")),
         };
         record = theirs.record.next(merged, call.now())?;
@@ -110,5 +110,5 @@ fn conflict(message: &'static str) -> Error {
 
 fn set(slot: &Slot, call: &Call, token: &Token, record: &Record) -> Result<Stamp, Error> {
     let left = absolute_left(&slot.settings.lifetime, record.created(), call.now());
-    slot.settings.cookie.set(token, left).map(Stamp::Set)
+    slot.settings.lines.set(token, left).map(Stamp::Set)
 }

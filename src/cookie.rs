@@ -4,8 +4,10 @@
 //! every cookie when one is malformed; each of these has let a cookie of one name pass for another, or logged people
 //! out because of a neighbour's cookie. Here a name is ours if its bytes are ours.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use cookie::{Cookie, Expiration};
 use http::{HeaderMap, HeaderValue, header};
 
@@ -150,26 +152,25 @@ impl CookieOptions {
         &self.name
     }
 
-    /// The `Set-Cookie` line that brings this token. `absolute_left` bounds Max-Age: a cookie that outlived its
-    /// session would only be refused.
-    pub(crate) fn set(&self, token: &Token, absolute_left: Duration) -> Result<HeaderValue, Error> {
-        let mut cookie = self.bare(token.as_str());
-        if let Some(expire_after) = self.expire_after {
-            cookie.set_max_age(whole_seconds(expire_after.min(absolute_left)));
+    /// How `Set-Cookie` lines are written, worked out once.
+    pub(crate) fn lines(&self) -> Lines {
+        let mut removal = self.bare();
+        removal.set_max_age(time::Duration::ZERO);
+        removal.set_expires(Expiration::from(time::OffsetDateTime::UNIX_EPOCH));
+        // The value goes between the name and the attributes, Max-Age comes behind them all.
+        let bare = self.bare().to_string();
+        let (start, attributes) = bare.split_at_checked(self.name.len().saturating_add(1)).unwrap_or_default();
+        Lines {
+            start: start.into(),
+            attributes: attributes.into(),
+            expire_after: self.expire_after,
+            // Name, path and domain were checked to be visible ASCII, so this is a header value.
+            removal: sensitive(removal.to_string()).unwrap_or_else(|_| HeaderValue::from_static("")),
         }
-        sensitive(&cookie)
     }
 
-    /// The `Set-Cookie` line that makes the browser forget: the same name and attributes, long over.
-    pub(crate) fn removal(&self) -> Result<HeaderValue, Error> {
-        let mut cookie = self.bare("");
-        cookie.set_max_age(time::Duration::ZERO);
-        cookie.set_expires(Expiration::from(time::OffsetDateTime::UNIX_EPOCH));
-        sensitive(&cookie)
-    }
-
-    fn bare<'a>(&'a self, value: &'a str) -> Cookie<'a> {
-        let mut cookie = Cookie::new(self.name.as_str(), value);
+    fn bare(&self) -> Cookie<'_> {
+        let mut cookie = Cookie::new(self.name.as_str(), "");
         cookie.set_path(self.path.as_str());
         cookie.set_http_only(true);
         cookie.set_same_site(self.same_site);
@@ -183,6 +184,36 @@ impl CookieOptions {
             cookie.set_partitioned(true);
         }
         cookie
+    }
+}
+
+/// The parts of a `Set-Cookie` line that are the same for every token.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines {
+    /// The name and `=`.
+    start: String,
+    /// What follows the value: `; HttpOnly; SameSite=Lax; …`.
+    attributes: String,
+    expire_after: Option<Duration>,
+    removal: HeaderValue,
+}
+
+impl Lines {
+    /// The line that brings this token. `absolute_left` bounds Max-Age: a cookie that outlived its session would only be
+    /// refused.
+    pub(crate) fn set(&self, token: &Token, absolute_left: Duration) -> Result<HeaderValue, Error> {
+        let mut line = String::with_capacity(token.as_str().len().saturating_add(128));
+        line.extend([self.start.as_str(), token.as_str(), self.attributes.as_str()]);
+        if let Some(expire_after) = self.expire_after {
+            // Never negative and never above 400 days; writing to a String cannot fail.
+            let _ = write!(line, "; Max-Age={}", expire_after.min(absolute_left).min(LONGEST).as_secs());
+        }
+        sensitive(line)
+    }
+
+    /// The line that makes the browser forget: the same name and attributes, long over.
+    pub(crate) fn removal(&self) -> HeaderValue {
+        self.removal.clone()
     }
 }
 
@@ -374,14 +405,8 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("{shown:?}")
 }
 
-/// Max-Age in whole seconds, never negative and never above 400 days.
-fn whole_seconds(length: Duration) -> time::Duration {
-    let seconds = length.min(LONGEST).as_secs();
-    time::Duration::seconds(i64::try_from(seconds).unwrap_or(0))
-}
-
-fn sensitive(cookie: &Cookie<'_>) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(&cookie.to_string())
+fn sensitive(line: String) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(line))
         .map_err(|error| Error::new(ErrorKind::Data, "the token does not fit a header").with_source(error))?;
     value.set_sensitive(true);
     Ok(value)

@@ -19,6 +19,10 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
 }
 
 fn assignment(line: &str) -> Option<(String, String)> {
+    // No environment holds a NUL: a value with one could not be handed on.
+    if line.contains('\0') {
+        return None;
+    }
     let line = line.strip_prefix("export ").map_or(line, str::trim_start);
     let (name, value) = line.split_once('=')?;
     let name = name.trim_end();
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_assignment_is_named_by_its_number() {
-        for line in ["A", "=1", "1A=1", "A B=1", "A='1", "A=\"1", "A='1' 2", r#"A="\x""#, "A-B=1"] {
+        for line in ["A", "=1", "1A=1", "A B=1", "A='1", "A=\"1", "A='1' 2", r#"A="\x""#, "A-B=1", "A=\0"] {
             assert_eq!(parse(&format!("# first\n\n{line}\nB=2")), Err(3), "{line}");
         }
     }

@@ -20,7 +20,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use lambda_http::{IntoResponse, Request};
+use http::Response;
+use http_body::Body as HttpBody;
+use lambda_http::Request;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
 use tower_layer::Layer;
@@ -41,7 +43,8 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 /// Serves Lambda's events with an HTTP service, until the environment ends.
 ///
 /// Takes HTTP API 2.0, REST API 1.0, ALB (both header modes) and function URL events; the service is an axum `Router`
-/// or anything else that takes a `lambda_http::Request`. A panic in a handler is a function error, counted by Lambda,
+/// or anything else that takes a `lambda_http::Request` and gives an `http::Response` of any body, which is collected. A
+/// body is sent as text if its content type is textual, it is not encoded and it is UTF-8, else as base64. A panic in a handler is a function error, counted by Lambda,
 /// and the next event is served: build with unwinding panics.
 ///
 /// ```no_run
@@ -63,12 +66,14 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 /// # Errors
 ///
 /// [`ErrorKind::Config`] outside of Lambda; [`ErrorKind::Event`] when Lambda's runtime API cannot be reached any more.
-pub async fn run<S>(service: S) -> Result<(), Error>
+pub async fn run<S, B>(service: S) -> Result<(), Error>
 where
-    S: Service<Request> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send + 'static,
-    S::Error: Into<Diagnostic> + fmt::Debug + Send + 'static,
+    S: Service<Request, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Diagnostic> + Send + 'static,
     S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: fmt::Display,
 {
     for variable in RUNTIME_VARIABLES {
         if std::env::var_os(variable).is_none() {
@@ -93,12 +98,14 @@ struct Adapter<S> {
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Diagnostic>> + Send>>;
 
-impl<S> Service<LambdaEvent<()>> for Adapter<S>
+impl<S, B> Service<LambdaEvent<()>> for Adapter<S>
 where
-    S: Service<Request>,
-    S::Response: IntoResponse + Send + 'static,
+    S: Service<Request, Response = Response<B>>,
     S::Error: Into<Diagnostic> + Send + 'static,
     S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: fmt::Display,
 {
     type Response = Answer;
     type Error = Diagnostic;
@@ -121,7 +128,7 @@ where
         let response = self.service.call(request);
         Box::pin(async move {
             let response = response.await.map_err(Into::into)?;
-            Ok(Answer::new(kind, response.into_response().await))
+            Ok(Answer::new(kind, answer::collected(response).await?))
         })
     }
 }

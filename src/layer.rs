@@ -9,7 +9,7 @@ use std::{
 
 use tower_layer::Layer;
 
-use crate::cookie::CookieOptions;
+use crate::cookie::{CookieOptions, Lines};
 use crate::notice::Notices;
 use crate::service::SessionService;
 use crate::session::Data;
@@ -62,6 +62,7 @@ pub struct SessionLayer<T = Values> {
 pub(crate) struct Settings {
     pub(crate) store: Arc<dyn AnyStore>,
     pub(crate) cookie: CookieOptions,
+    pub(crate) lines: Lines,
     /// The cookie's name again, as calls carry it.
     pub(crate) name: Arc<str>,
     pub(crate) scope: Arc<str>,
@@ -80,6 +81,7 @@ impl<T: Data> SessionLayer<T> {
         let settings = Settings {
             store: Arc::new(store),
             name: cookie.name().into(),
+            lines: cookie.lines(),
             cookie,
             scope: "".into(),
             lifetime: Lifetime::default(),
@@ -95,6 +97,7 @@ impl<T: Data> SessionLayer<T> {
     pub fn cookie(self, cookie: CookieOptions) -> Self {
         self.with(|settings| {
             settings.name = cookie.name().into();
+            settings.lines = cookie.lines();
             settings.cookie = cookie;
         })
     }

@@ -3,51 +3,42 @@
 //!
 //! Values are kept as the text they came as, so a number that no `f64` holds survives.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, from_slice, from_str, to_vec};
 
 use crate::{Error, ErrorKind};
-
-type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The difference between what a session's type encoded to when it was opened and when it was given back.
 #[derive(Debug)]
 pub(crate) struct Patch {
     /// Whether the data before is dropped whole: it did not fit the type.
     replaces: bool,
-    /// Keys that changed or are new.
-    set: Fields,
-    /// Keys that the type had and has no more.
-    removed: Vec<String>,
-    /// Keys that the type has and did not change: written only where they are missing, so that a field that another
-    /// version or request has set is never put back.
-    fill: Fields,
     /// The two encodings: where the stored text is the first, the result is the second.
     baseline: Vec<u8>,
     result: Vec<u8>,
+    /// What was stored, where that is not the baseline: the baseline without the type's defaults, and with keys that the
+    /// type does not know.
+    stored: Option<Vec<u8>>,
 }
 
 impl Patch {
-    /// What leads from `baseline` to `result`; `None` if they are equal as JSON.
-    pub(crate) fn between(baseline: &[u8], result: &[u8], replaces: bool) -> Result<Option<Self>, Error> {
-        if baseline == result {
+    /// What leads from `baseline` to `result`; `None` if they are equal as JSON. `stored` is what was loaded.
+    pub(crate) fn between(
+        baseline: &[u8],
+        result: &[u8],
+        stored: &[u8],
+        replaces: bool,
+    ) -> Result<Option<Self>, Error> {
+        if baseline == result || is_same(fields(baseline)?, fields(result)?) {
             return Ok(None);
         }
-        let (mut before, after) = (fields(baseline)?, fields(result)?);
-        let (mut set, mut fill) = (Fields::new(), Fields::new());
-        for (key, value) in after {
-            match before.remove(&key) {
-                Some(old) if is_equal(&old, &value) => fill.insert(key, value),
-                _ => set.insert(key, value),
-            };
-        }
-        if set.is_empty() && before.is_empty() {
-            return Ok(None);
-        }
-        let removed = before.into_keys().collect();
-        Ok(Some(Self { replaces, set, removed, fill, baseline: baseline.into(), result: result.into() }))
+        let stored = (stored != baseline).then(|| stored.to_vec());
+        Ok(Some(Self { replaces, baseline: baseline.into(), result: result.into(), stored }))
     }
 
     /// The payload that this patch makes of another.
@@ -55,17 +46,27 @@ impl Patch {
         if self.replaces || payload == self.baseline {
             return Ok(self.result.clone());
         }
-        let mut fields = fields(payload)?;
-        for key in &self.removed {
-            fields.remove(key);
+        let stored = fields(self.stored.as_deref().unwrap_or(&self.baseline))?;
+        let mut before: BTreeMap<_, _> = fields(&self.baseline)?.into_iter().collect();
+        let mut merged: BTreeMap<_, _> = fields(payload)?.into_iter().collect();
+        for (key, value) in fields(&self.result)? {
+            match before.remove(&key) {
+                // Not changed by us: theirs stands, also if they have taken it out. A default of the type that was not
+                // stored is filled in where it is still missing.
+                Some(old) if is_equal(old, value) => {
+                    if !stored.iter().any(|(known, _)| *known == key) {
+                        merged.entry(key).or_insert(value);
+                    }
+                }
+                _ => {
+                    merged.insert(key, value);
+                }
+            }
         }
-        for (key, value) in &self.set {
-            fields.insert(key.clone(), value.clone());
+        for key in before.keys() {
+            merged.remove(key);
         }
-        for (key, value) in &self.fill {
-            fields.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-        to_vec(&fields).map_err(|error| Error::new(ErrorKind::Data, "cannot encode the session").with_source(error))
+        to_vec(&merged).map_err(|error| Error::new(ErrorKind::Data, "cannot encode the session").with_source(error))
     }
 }
 
@@ -76,19 +77,61 @@ pub(crate) fn sizes(payload: &[u8]) -> Vec<(String, usize)> {
         .into_iter()
         .map(|(key, value)| {
             let size = key.len().saturating_add(value.get().len());
-            (key, size)
+            (key.into_owned(), size)
         })
         .collect();
     sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     sizes
 }
 
-fn fields(json: &[u8]) -> Result<Fields, Error> {
-    from_slice(json).map_err(|error| {
+/// The top-level keys of a JSON object with the text of their values, in their order.
+fn fields(json: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Error> {
+    let Fields(fields) = from_slice(json).map_err(|error| {
         // The cause may quote data, so only its place is kept.
         let place = format!("line {} column {}", error.line(), error.column());
         Error::new(ErrorKind::Data, "a session encodes to a JSON object: make it a struct or a map").with_source(place)
-    })
+    })?;
+    Ok(fields)
+}
+
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A key, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(16);
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    fields.push((key, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Whether two objects are equal as JSON, in whatever order their keys stand.
+fn is_same<'a>(mut one: Vec<(Cow<'a, str>, &'a RawValue)>, mut two: Vec<(Cow<'a, str>, &'a RawValue)>) -> bool {
+    if one.len() != two.len() {
+        return false;
+    }
+    if one.iter().zip(&two).any(|(one, two)| one.0 != two.0) {
+        one.sort_by(|a, b| a.0.cmp(&b.0));
+        two.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    one.iter().zip(&two).all(|(one, two)| one.0 == two.0 && is_equal(one.1, two.1))
 }
 
 /// Equal as JSON values: the order of a nested map is no change.
@@ -102,7 +145,11 @@ mod tests {
     use super::*;
 
     fn patched(baseline: &str, result: &str, target: &str) -> String {
-        let patch = Patch::between(baseline.as_bytes(), result.as_bytes(), false).unwrap();
+        patched_from(baseline, baseline, result, target)
+    }
+
+    fn patched_from(loaded: &str, baseline: &str, result: &str, target: &str) -> String {
+        let patch = Patch::between(baseline.as_bytes(), result.as_bytes(), loaded.as_bytes(), false).unwrap();
         match patch {
             Some(patch) => String::from_utf8(patch.apply(target.as_bytes()).unwrap()).unwrap(),
             None => "unchanged".into(),
@@ -118,7 +165,7 @@ mod tests {
             ("the same key: ours", r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":9}"#, r#"{"a":2}"#),
             ("theirs is new", r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":1,"z":1}"#, r#"{"a":2,"z":1}"#),
             ("we removed", r#"{"a":1,"b":1}"#, r#"{"b":1}"#, r#"{"a":1,"b":9}"#, r#"{"b":9}"#),
-            ("they removed", r#"{"a":1}"#, r#"{"a":1,"b":1}"#, r#"{}"#, r#"{"a":1,"b":1}"#),
+            ("they removed", r#"{"a":1}"#, r#"{"a":1,"b":1}"#, r#"{}"#, r#"{"b":1}"#),
             (
                 "unknown to the type",
                 r#"{"a":1}"#,
@@ -133,12 +180,13 @@ mod tests {
 
     #[test]
     fn a_default_of_the_type_never_overwrites_what_is_there() {
-        let merged = patched(
-            r#"{"count":1,"theme":"light"}"#,
-            r#"{"count":2,"theme":"light"}"#,
-            r#"{"count":1,"theme":"dark"}"#,
-        );
-        assert_eq!(merged, r#"{"count":2,"theme":"dark"}"#);
+        for (name, theirs, merged) in [
+            ("another request has set it", r#"{"count":1,"theme":"dark"}"#, r#"{"count":2,"theme":"dark"}"#),
+            ("nobody has", r#"{"count":1}"#, r#"{"count":2,"theme":"light"}"#),
+        ] {
+            let (baseline, result) = (r#"{"count":1,"theme":"light"}"#, r#"{"count":2,"theme":"light"}"#);
+            assert_eq!(patched_from(r#"{"count":1}"#, baseline, result, theirs), merged, "{name}");
+        }
     }
 
     #[test]
@@ -149,7 +197,7 @@ mod tests {
 
     #[test]
     fn data_that_did_not_fit_is_replaced_whole() {
-        let patch = Patch::between(b"{}", br#"{"a":1}"#, true).unwrap().unwrap();
+        let patch = Patch::between(b"{}", br#"{"a":1}"#, br#"{"old":true}"#, true).unwrap().unwrap();
         assert_eq!(patch.apply(br#"{"old":true}"#).unwrap(), br#"{"a":1}"#);
     }
 

@@ -13,7 +13,6 @@
 use aes_gcm_siv::aead::AeadInOut;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use crate::keyring::{Key, Keyring};
 use crate::random::RandomSource;
@@ -166,17 +165,12 @@ pub(crate) fn dereference(
     Err(refusal)
 }
 
-fn decrypt(
-    keyring: &Keyring,
-    header: &[u8; 3],
-    aad: &[u8],
-    body: &[u8],
-) -> Result<(usize, Zeroizing<Vec<u8>>), Refusal> {
+fn decrypt(keyring: &Keyring, header: &[u8; 3], aad: &[u8], body: &[u8]) -> Result<(usize, Vec<u8>), Refusal> {
     let (nonce, body) = body.split_first_chunk::<NONCE_BYTES>().ok_or(Refusal::Length)?;
     let (sealed, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::Length)?;
     let mut refusal = Refusal::UnknownKey;
     for (place, key) in keyring.with_kid(kid_of(header)) {
-        let mut frame = Zeroizing::new(sealed.to_vec());
+        let mut frame = sealed.to_vec();
         let buffer = frame.as_mut_slice().into();
         if key.encryption.decrypt_inout_detached(&(*nonce).into(), aad, buffer, &(*tag).into()).is_ok() {
             return Ok((place, frame));
@@ -186,17 +180,12 @@ fn decrypt(
     Err(refusal)
 }
 
-fn verify(
-    keyring: &Keyring,
-    header: &[u8; 3],
-    aad: &[u8],
-    body: &[u8],
-) -> Result<(usize, Zeroizing<Vec<u8>>), Refusal> {
+fn verify(keyring: &Keyring, header: &[u8; 3], aad: &[u8], body: &[u8]) -> Result<(usize, Vec<u8>), Refusal> {
     let (frame, mac) = body.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::Length)?;
     let mut refusal = Refusal::UnknownKey;
     for (place, key) in keyring.with_kid(kid_of(header)) {
         if signed_mac(key, aad, frame).verify_truncated_left(mac).is_ok() {
-            return Ok((place, Zeroizing::new(frame.to_vec())));
+            return Ok((place, frame.to_vec()));
         }
         refusal = Refusal::Seal;
     }

@@ -17,7 +17,7 @@ use crate::cookie::Candidates;
 use crate::lifetime::Age;
 use crate::merge::Patch;
 use crate::service::within;
-use crate::slot::{Origin, Slot, Visit};
+use crate::slot::{EMPTY, Origin, Slot, Visit};
 use crate::store::{Call, Found};
 use crate::values::Values;
 use crate::{Error, ErrorKind};
@@ -160,8 +160,8 @@ impl<T: Data> Session<T> {
     fn begin(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Self, Error> {
         // From here on dropping the guard gives the visit back, also on an early return.
         let held = Held { slot: &slot, visit: Some(visit) };
-        let payload = held.visit.as_ref().map_or_else(|| Ok(b"{}".to_vec()), |visit| visit.payload())?;
-        let is_empty = payload == b"{}";
+        let payload = held.visit.as_ref().map_or_else(|| Ok(EMPTY.into()), |visit| visit.payload())?;
+        let is_empty = *payload == *EMPTY;
         // What stands for nothing begins as the type's default, which may have fields that serde would ask for.
         let decoded = if is_empty { None } else { serde_json::from_slice(&payload).ok() };
         let is_misfit = !is_empty && decoded.is_none();
@@ -218,10 +218,12 @@ impl<T> Drop for Session<T> {
             return;
         }
         if visit.is_destroyed {
+            // Whoever asks again in this request begins with nothing.
+            visit.patches.clear();
             return self.slot.give_back(visit);
         }
-        let patch =
-            (self.encode)(&self.data).and_then(|result| Patch::between(&self.baseline, &result, self.is_misfit));
+        let patch = (self.encode)(&self.data)
+            .and_then(|result| Patch::between(&self.baseline, &result, &visit.payload()?, self.is_misfit));
         match patch {
             Ok(patch) => visit.patches.extend(patch),
             Err(error) => visit.failure = Some(error),

@@ -4,6 +4,7 @@
 //! dropped; when the handler has answered, the slot is closed and [`decide`] says what to do.
 
 use std::{
+    borrow::Cow,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime},
@@ -185,22 +186,36 @@ impl Visit {
     }
 
     /// The session's data as this request sees it now.
-    pub(crate) fn payload(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn payload(&self) -> Result<Cow<'_, [u8]>, Error> {
         let loaded = match &self.origin {
             Origin::Live { loaded, .. } => loaded.record.payload(),
-            Origin::Absent { .. } | Origin::Retired => b"{}",
+            Origin::Absent { .. } | Origin::Retired => EMPTY,
         };
-        self.patched(if self.is_destroyed { b"{}" } else { loaded })
+        self.patched(if self.is_destroyed { EMPTY } else { loaded })
     }
 
     /// What this request's changes make of a payload.
-    pub(crate) fn patched(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
-        self.patches.iter().try_fold(payload.to_vec(), |payload, patch| patch.apply(&payload))
+    pub(crate) fn patched<'a>(&self, payload: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+        self.patches
+            .iter()
+            .try_fold(payload.into(), |payload: Cow<'_, [u8]>, patch| patch.apply(&payload).map(Cow::Owned))
+    }
+
+    /// Whether the changes lead anywhere: what one holder did, the next may have undone.
+    fn is_changed(&self) -> bool {
+        match (self.patches.as_slice(), &self.origin) {
+            ([], _) => false,
+            ([_], _) => true,
+            (_, Origin::Live { loaded, .. }) => {
+                self.payload().map_or(true, |payload| *payload != *loaded.record.payload())
+            }
+            _ => self.payload().map_or(true, |payload| *payload != *EMPTY),
+        }
     }
 
     /// What there is to do with this visit after a good answer. One row of the table a line; no I/O, no clock.
     pub(crate) fn decide(&self) -> Deed {
-        let changed = !self.patches.is_empty();
+        let changed = self.is_changed();
         match &self.origin {
             Origin::Live { .. } if self.is_destroyed => Deed::Forget,
             _ if self.is_destroyed && self.carried => Deed::Forget,
@@ -215,6 +230,9 @@ impl Visit {
         }
     }
 }
+
+/// A session that holds nothing.
+pub(crate) const EMPTY: &[u8] = b"{}";
 
 pub(crate) fn unavailable() -> Error {
     Error::new(ErrorKind::Unavailable, "the session store gave no answer earlier in this request")
@@ -279,7 +297,7 @@ mod tests {
             visit.is_renewed = marks & RENEWED != 0;
             visit.is_destroyed = marks & DESTROYED != 0;
             if marks & CHANGED != 0 {
-                visit.patches.extend(Patch::between(b"{}", br#"{"a":1}"#, false).unwrap());
+                visit.patches.extend(Patch::between(b"{}", br#"{"a":1}"#, b"{}", false).unwrap());
             }
             assert_eq!(visit.decide(), deed, "{name}");
         }

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, collections::HashMap, fmt, fmt::Write as _};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::Authority};
-use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::aws_lambda_events::{apigw::ApiGatewayV2httpRequestContext, query_map::QueryMap};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Context, RequestExt};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -55,39 +56,35 @@ pub enum Kind {
 pub struct Event {
     kind: Kind,
     wire: Wire,
+    hints: Hints,
 }
 
 /// All fields of all kinds; what a kind does not have is absent.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Wire {
-    #[serde(default)]
+    version: Option<String>,
     headers: Option<Headers>,
-    #[serde(default)]
     multi_value_headers: Option<Headers>,
-    #[serde(default)]
-    cookies: Option<Vec<String>>,
-    #[serde(default)]
+    cookies: Option<Cookies>,
     raw_path: Option<String>,
-    #[serde(default)]
     raw_query_string: Option<String>,
-    #[serde(default)]
     http_method: Option<String>,
-    #[serde(default)]
     path: Option<String>,
-    #[serde(default)]
     query_string_parameters: Option<Parameters>,
-    #[serde(default)]
     multi_value_query_string_parameters: Option<Parameters>,
-    #[serde(default)]
     path_parameters: Option<Parameters>,
-    #[serde(default)]
     stage_variables: Option<Parameters>,
-    request_context: Option<Box<RawValue>>,
-    #[serde(default)]
+    request_context: Option<WireContext>,
     body: Option<String>,
-    #[serde(default)]
     is_base64_encoded: Option<bool>,
+    /// An authorizer's event looks like a request, but asks for a policy: only it names what it is asked to authorize.
+    is_authorizer: bool,
+}
+
+/// A request context: read at once where the event has said what it is, else kept as it came until all of it is read.
+enum WireContext {
+    HttpApi(Box<ApiGatewayV2httpRequestContext>),
+    Raw(Box<RawValue>),
 }
 
 /// The few fields of a request context that tell kinds apart and complete a URI.
@@ -112,21 +109,24 @@ impl Event {
     ///
     /// [`ErrorKind::Event`], naming the kinds understood, for anything else.
     pub fn parse(payload: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let wire: Wire = serde_json::from_slice(payload.as_ref()).map_err(|error| {
+        let payload = payload.as_ref();
+        // A context that does not fit lambda_http's type is no reason to refuse the event.
+        let wire = Wire::read(payload, Contexts::Typed).or_else(|_| Wire::read(payload, Contexts::Raw));
+        let wire = wire.map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
             Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}")).with_source(place)
         })?;
         let hints = wire.hints();
         let kind = match () {
-            () if hints.http.is_some() => Kind::HttpApi,
-            () if wire.http_method.is_none() || wire.request_context.is_none() => {
+            () if hints.http.is_some() && !wire.is_authorizer => Kind::HttpApi,
+            () if wire.is_authorizer || wire.http_method.is_none() || wire.request_context.is_none() => {
                 return Err(Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}")));
             }
             () if hints.elb.is_none() => Kind::Rest,
             () if wire.multi_value_headers.is_some() => Kind::AlbMulti,
             () => Kind::Alb,
         };
-        Ok(Self { kind, wire })
+        Ok(Self { kind, wire, hints })
     }
 
     /// Which kind this is.
@@ -141,8 +141,7 @@ impl Event {
     /// [`ErrorKind::Event`] if its method is none, its body is no base64 though it says so, or its path and query
     /// exceed 65,534 bytes; no gateway sends such an event.
     pub fn into_request(self, context: Context) -> Result<lambda_http::Request, Error> {
-        let Self { kind, mut wire } = self;
-        let hints = wire.hints();
+        let Self { kind, mut wire, hints } = self;
         let method = hints.http.as_ref().map(|http| http.method.as_str()).or(wire.http_method.as_deref());
         let method = method
             .and_then(|method| Method::from_bytes(method.as_bytes()).ok())
@@ -176,7 +175,7 @@ impl Event {
         };
         let trace = context.xray_trace_id.as_deref().and_then(|trace| HeaderValue::from_str(trace).ok());
         if let Some(trace) = trace {
-            headers.insert(HeaderName::from_static("x-amzn-trace-id"), trace);
+            let _ = headers.try_insert(HeaderName::from_static("x-amzn-trace-id"), trace);
         }
 
         let mut request = Request::new(body);
@@ -189,7 +188,7 @@ impl Event {
             .with_path_parameters(wire.path_parameters.take().unwrap_or_default().into_map())
             .with_stage_variables(wire.stage_variables.take().unwrap_or_default().into_map())
             .with_lambda_context(context);
-        if let Some(context) = wire.request_context(kind) {
+        if let Some(context) = wire.take_context(kind) {
             request = request.with_request_context(context);
         }
         Ok(request)
@@ -203,17 +202,38 @@ impl fmt::Debug for Event {
 }
 
 impl Wire {
+    fn read(payload: &[u8], contexts: Contexts) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(payload);
+        let wire = deserializer.deserialize_map(WireVisitor(contexts))?;
+        deserializer.end().map(|()| wire)
+    }
+
     fn hints(&self) -> Hints {
-        self.request_context.as_ref().and_then(|context| serde_json::from_str(context.get()).ok()).unwrap_or_default()
+        match &self.request_context {
+            Some(WireContext::HttpApi(context)) => Hints {
+                http: Some(HttpHints { method: context.http.method.to_string() }),
+                elb: None,
+                stage: context.stage.clone(),
+                domain_name: context.domain_name.clone(),
+            },
+            Some(WireContext::Raw(context)) => serde_json::from_str(context.get()).unwrap_or_default(),
+            None => Hints::default(),
+        }
     }
 
     /// lambda_http's typed context; one that does not fit its type is absent rather than an error.
-    fn request_context(&self, kind: Kind) -> Option<RequestContext> {
-        let context = self.request_context.as_ref()?.get();
-        match kind {
-            Kind::HttpApi => serde_json::from_str(context).ok().map(RequestContext::ApiGatewayV2),
-            Kind::Rest => serde_json::from_str(context).ok().map(RequestContext::ApiGatewayV1),
-            Kind::Alb | Kind::AlbMulti => serde_json::from_str(context).ok().map(RequestContext::Alb),
+    fn take_context(&mut self, kind: Kind) -> Option<RequestContext> {
+        match (self.request_context.take()?, kind) {
+            (WireContext::HttpApi(context), _) => Some(RequestContext::ApiGatewayV2(*context)),
+            (WireContext::Raw(raw), Kind::HttpApi) => {
+                serde_json::from_str(raw.get()).ok().map(RequestContext::ApiGatewayV2)
+            }
+            (WireContext::Raw(raw), Kind::Rest) => {
+                serde_json::from_str(raw.get()).ok().map(RequestContext::ApiGatewayV1)
+            }
+            (WireContext::Raw(raw), Kind::Alb | Kind::AlbMulti) => {
+                serde_json::from_str(raw.get()).ok().map(RequestContext::Alb)
+            }
         }
     }
 
@@ -226,26 +246,25 @@ impl Wire {
             Some(Headers(mut headers)) => {
                 for name in single.keys().filter(|name| !headers.contains_key(*name)).cloned().collect::<Vec<_>>() {
                     for value in single.get_all(&name) {
-                        headers.append(name.clone(), value.clone());
+                        let _ = headers.try_append(name.clone(), value.clone());
                     }
                 }
                 headers
             }
         };
-        // A cookie that is no header value costs itself only. Several lines, and HTTP/2's crumbs, are one line for
-        // whoever is not HTTP/2 (RFC 9113, section 8.2.3).
-        let cookies = self.cookies.take().filter(|cookies| !cookies.is_empty());
-        let lines: Vec<&[u8]> = match &cookies {
-            Some(cookies) => cookies.iter().map(String::as_bytes).filter(|cookie| is_header_value(cookie)).collect(),
-            None => headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect(),
-        };
-        if let Ok(mut joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice())) {
-            let is_empty = joined.is_empty();
-            joined.set_sensitive(true);
-            headers.remove(header::COOKIE);
-            if !is_empty {
-                headers.insert(header::COOKIE, joined);
+        // Several lines, and HTTP/2's crumbs, are one line for whoever is not HTTP/2 (RFC 9113, section 8.2.3).
+        let joined = match self.cookies.take().filter(|cookies| !cookies.0.is_empty()) {
+            Some(cookies) => HeaderValue::from_maybe_shared(Bytes::from(cookies.0)).ok(),
+            None if headers.get_all(header::COOKIE).iter().nth(1).is_none() => headers.remove(header::COOKIE),
+            None => {
+                let lines: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+                HeaderValue::from_bytes(&lines.join(b"; ".as_slice())).ok()
             }
+        };
+        headers.remove(header::COOKIE);
+        if let Some(mut joined) = joined.filter(|joined| !joined.is_empty()) {
+            joined.set_sensitive(true);
+            let _ = headers.try_insert(header::COOKIE, joined);
         }
         headers
     }
@@ -255,11 +274,17 @@ fn is_header_value(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
 
+/// A cookie that is no header value costs itself, not its neighbours on the line.
+fn readable_cookies(line: &str) -> Vec<u8> {
+    line.split(';').map(str::as_bytes).filter(|cookie| is_header_value(cookie)).collect::<Vec<_>>().join(&b';')
+}
+
 /// An HTTP API's `rawPath` begins with the stage unless that is `$default`; routes do not.
 fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
+    let is_in_path = stage != "$default" && !stage.is_empty();
     match path.strip_prefix('/').and_then(|rest| rest.strip_prefix(stage)) {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') && stage != "$default" && !stage.is_empty() => rest,
+        Some("") if is_in_path => "/",
+        Some(rest) if is_in_path && rest.starts_with('/') => rest,
         _ => path,
     }
 }
@@ -292,6 +317,88 @@ fn encode<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
     utf8_percent_encode(text, set).into()
 }
 
+/// Whether a request context is read into lambda_http's type on the way.
+#[derive(Clone, Copy, PartialEq)]
+enum Contexts {
+    Typed,
+    Raw,
+}
+
+struct WireVisitor(Contexts);
+
+impl<'de> Visitor<'de> for WireVisitor {
+    type Value = Wire;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire, A::Error> {
+        let mut wire = Wire::default();
+        while let Some(Text(field)) = map.next_key::<Text<'de>>()? {
+            match &*field {
+                "version" => wire.version = map.next_value()?,
+                "headers" => wire.headers = map.next_value()?,
+                "multiValueHeaders" => wire.multi_value_headers = map.next_value()?,
+                "cookies" => wire.cookies = map.next_value()?,
+                "rawPath" => wire.raw_path = map.next_value()?,
+                "rawQueryString" => wire.raw_query_string = map.next_value()?,
+                "httpMethod" => wire.http_method = map.next_value()?,
+                "path" => wire.path = map.next_value()?,
+                "queryStringParameters" => wire.query_string_parameters = map.next_value()?,
+                "multiValueQueryStringParameters" => wire.multi_value_query_string_parameters = map.next_value()?,
+                "pathParameters" => wire.path_parameters = map.next_value()?,
+                "stageVariables" => wire.stage_variables = map.next_value()?,
+                // AWS puts the version first, so a context of 2.0 is nearly always read only once.
+                "requestContext" if self.0 == Contexts::Typed && wire.version.as_deref() == Some("2.0") => {
+                    wire.request_context = map.next_value::<Option<_>>()?.map(WireContext::HttpApi);
+                }
+                "requestContext" => wire.request_context = map.next_value::<Option<_>>()?.map(WireContext::Raw),
+                "body" => wire.body = map.next_value()?,
+                "isBase64Encoded" => wire.is_base64_encoded = map.next_value()?,
+                "methodArn" | "routeArn" => {
+                    wire.is_authorizer = true;
+                    map.next_value::<de::IgnoredAny>()?;
+                }
+                _ => drop(map.next_value::<de::IgnoredAny>()?),
+            }
+        }
+        Ok(wire)
+    }
+}
+
+/// The cookies of an HTTP API, joined as one line. One that is no header value costs itself only.
+struct Cookies(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Cookies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(CookiesVisitor)
+    }
+}
+
+struct CookiesVisitor;
+
+impl<'de> Visitor<'de> for CookiesVisitor {
+    type Value = Cookies;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cookies")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut cookies: A) -> Result<Cookies, A::Error> {
+        let mut line = Vec::new();
+        while let Some(Text(cookie)) = cookies.next_element::<Text<'de>>()? {
+            if is_header_value(cookie.as_bytes()) {
+                if !line.is_empty() {
+                    line.extend_from_slice(b"; ");
+                }
+                line.extend_from_slice(cookie.as_bytes());
+            }
+        }
+        Ok(Cookies(line))
+    }
+}
+
 /// A JSON object of names with one or several values, as headers. What is no header is left out.
 #[derive(Default)]
 struct Headers(HeaderMap);
@@ -322,11 +429,17 @@ impl Parameters {
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut headers = HeaderMap::new();
+        // As many as browsers send: a map that grows on the way is built several times.
+        let mut headers = HeaderMap::with_capacity(32);
         deserializer.deserialize_map(Pairs(|name: &str, value: &str| {
-            let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-                headers.append(name, value);
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return };
+            let value = match HeaderValue::from_bytes(value.as_bytes()) {
+                Err(_) if name == header::COOKIE => HeaderValue::from_bytes(&readable_cookies(value)),
+                value => value,
+            };
+            if let Ok(value) = value {
+                // A map is full at 24,576 names, and `append` panics there. What does not fit costs itself only.
+                let _ = headers.try_append(name, value);
             }
         }))?;
         Ok(Self(headers))
