@@ -161,6 +161,10 @@ impl Settings {
         let lifetime = read.lifetime(expire_after, &mut warnings)?;
         let cookie = read.cookie(is_secure, expire_after)?;
         let scope = read.value("SESSION_SCOPE").unwrap_or_default();
+        // What stands for bytes that are no UTF-8: two such scopes would be one.
+        if scope.contains('\u{fffd}') {
+            return Err(Error::config("SESSION_SCOPE is no UTF-8: give plain text such as shop-prod"));
+        }
         if scope.len() > 256 {
             return Err(Error::config(format!("SESSION_SCOPE has {} bytes: give 256 or fewer", scope.len())));
         }
@@ -247,7 +251,7 @@ impl<T: Data> SessionLayer<T> {
     /// The layer that the [environment](crate::config) describes.
     ///
     /// ```no_run
-    /// # async fn main() -> Result<(), lambda_session::Error> {
+    /// # async fn start() -> Result<(), lambda_session::Error> {
     /// use lambda_session::SessionLayer;
     ///
     /// #[derive(Default, serde::Serialize, serde::Deserialize)]

@@ -19,7 +19,7 @@ use crate::commit::{Stamp, commit};
 use crate::cookie;
 use crate::layer::Settings;
 use crate::session::Handle;
-use crate::slot::{Closing, Slot, escaped};
+use crate::slot::{Closing, Slot, escaped, unavailable};
 use crate::store::Call;
 use crate::{Error, ErrorKind};
 
@@ -136,8 +136,8 @@ where
             let mut response = match (answer, &closing) {
                 (Ok(response), _) => response,
                 // A handler that passed on "unavailable" with `?` means this answer.
-                (Err(_), Closing::Unavailable) => {
-                    return Poll::Ready(Ok(refuse(this.slot, &crate::slot::unavailable())));
+                (Err(_), Closing::Unavailable(cause)) => {
+                    return Poll::Ready(Ok(refuse(this.slot, &unavailable(cause))));
                 }
                 (Err(error), _) => return Poll::Ready(Err(error)),
             };
@@ -146,7 +146,7 @@ where
                     cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
                     return Poll::Ready(Ok(response));
                 }
-                Closing::Unavailable => {
+                Closing::Unavailable(_) => {
                     vary(response.headers_mut());
                     cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
                     return Poll::Ready(Ok(response));

@@ -111,7 +111,7 @@ impl<T: Data> Session<T> {
             let visit = match slot.take()? {
                 Some(visit) => visit,
                 None => {
-                    let visit = Opening { slot: &slot, is_unavailable: false }.run(candidates).await?;
+                    let visit = Opening { slot: &slot }.run(candidates).await?;
                     slot.opened()?;
                     Box::new(visit)
                 }
@@ -270,18 +270,19 @@ fn ask<T: 'static>(headers: &HeaderMap, extensions: &Extensions) -> Result<(Arc<
 /// Asks the store what a request's cookies stand for. Dropped half way, it lets somebody else ask.
 struct Opening<'a> {
     slot: &'a Slot,
-    is_unavailable: bool,
 }
 
 impl Opening<'_> {
-    async fn run(mut self, candidates: Candidates) -> Result<Visit, Error> {
+    async fn run(self, candidates: Candidates) -> Result<Visit, Error> {
         match open(self.slot, candidates).await {
             Ok(visit) => {
                 std::mem::forget(self);
                 Ok(visit)
             }
             Err(error) => {
-                self.is_unavailable = error.kind() == ErrorKind::Unavailable;
+                if error.kind() == ErrorKind::Unavailable {
+                    self.slot.abandoned(Some(&error));
+                }
                 Err(error)
             }
         }
@@ -290,7 +291,7 @@ impl Opening<'_> {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.slot.abandoned(self.is_unavailable);
+        self.slot.abandoned(None);
     }
 }
 

@@ -33,8 +33,8 @@ enum State {
     Held,
     /// The session is back, with what became of it.
     Back(Box<Visit>),
-    /// The store gave no answer; it is not asked twice in one request.
-    Unavailable,
+    /// The store gave no answer, and why; it is not asked twice in one request.
+    Unavailable(Arc<str>),
     /// The handler has answered.
     Closed,
 }
@@ -85,8 +85,8 @@ pub(crate) enum Deed {
 pub(crate) enum Closing {
     /// Nobody asked for the session.
     Untouched,
-    /// The store gave no answer to who asked.
-    Unavailable,
+    /// The store gave no answer to who asked, and why.
+    Unavailable(Arc<str>),
     /// A session is still out.
     Escaped,
     /// What one or more handlers have done to it.
@@ -125,9 +125,10 @@ impl Slot {
                     "the session is already held in this request: drop it before asking again, or pass it on",
                 ))
             }
-            State::Unavailable => {
-                *state = State::Unavailable;
-                Err(unavailable())
+            State::Unavailable(cause) => {
+                let error = unavailable(&cause);
+                *state = State::Unavailable(cause);
+                Err(error)
             }
             State::Closed => {
                 *state = State::Closed;
@@ -148,11 +149,11 @@ impl Slot {
         }
     }
 
-    /// Whoever was asking went away; somebody else may ask.
-    pub(crate) fn abandoned(&self, is_unavailable: bool) {
+    /// Whoever was asking went away; somebody else may ask, unless the store gave no answer.
+    pub(crate) fn abandoned(&self, unavailable: Option<&Error>) {
         let mut state = self.state();
         if matches!(*state, State::Opening) {
-            *state = if is_unavailable { State::Unavailable } else { State::Unasked };
+            *state = unavailable.map_or(State::Unasked, |cause| State::Unavailable(format!("{cause:?}").into()));
         }
     }
 
@@ -168,7 +169,7 @@ impl Slot {
     pub(crate) fn close(&self) -> Closing {
         match mem::replace(&mut *self.state(), State::Closed) {
             State::Unasked | State::Opening | State::Closed => Closing::Untouched,
-            State::Unavailable => Closing::Unavailable,
+            State::Unavailable(cause) => Closing::Unavailable(cause),
             State::Held => Closing::Escaped,
             State::Back(visit) => Closing::Visited(visit),
         }
@@ -234,8 +235,8 @@ impl Visit {
 /// A session that holds nothing.
 pub(crate) const EMPTY: &[u8] = b"{}";
 
-pub(crate) fn unavailable() -> Error {
-    Error::new(ErrorKind::Unavailable, "the session store gave no answer earlier in this request")
+pub(crate) fn unavailable(cause: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, "the session store gave no answer earlier in this request").with_source(cause)
 }
 
 pub(crate) fn escaped() -> Error {

