@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::Future,
     marker::PhantomData,
+    mem,
     ops::{Deref, DerefMut},
     sync::Arc,
 };
@@ -222,8 +223,9 @@ impl<T> Drop for Session<T> {
             visit.patches.clear();
             return self.slot.give_back(visit);
         }
+        let baseline = mem::take(&mut self.baseline);
         let patch = (self.encode)(&self.data)
-            .and_then(|result| Patch::between(&self.baseline, &result, &visit.payload()?, self.is_misfit));
+            .and_then(|result| Patch::between(baseline, result, &visit.payload()?, self.is_misfit));
         match patch {
             Ok(patch) => visit.patches.extend(patch),
             Err(error) => visit.failure = Some(error),
@@ -276,7 +278,7 @@ impl Opening<'_> {
     async fn run(self, candidates: Candidates) -> Result<Visit, Error> {
         match open(self.slot, candidates).await {
             Ok(visit) => {
-                std::mem::forget(self);
+                mem::forget(self);
                 Ok(visit)
             }
             Err(error) => {

@@ -298,7 +298,7 @@ mod tests {
             visit.is_renewed = marks & RENEWED != 0;
             visit.is_destroyed = marks & DESTROYED != 0;
             if marks & CHANGED != 0 {
-                visit.patches.extend(Patch::between(b"{}", br#"{"a":1}"#, b"{}", false).unwrap());
+                visit.patches.extend(Patch::between(b"{}".into(), br#"{"a":1}"#.into(), b"{}", false).unwrap());
             }
             assert_eq!(visit.decide(), deed, "{name}");
         }

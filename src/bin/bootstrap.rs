@@ -1,6 +1,6 @@
 //! The example application: the posts controller, on axum. Copy it.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use axum::{
 use lambda_http::tracing;
 use lambda_session::{Error, Session, SessionLayer};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[tokio::main(flavor = "current_thread")]
@@ -111,11 +111,11 @@ impl Sender {
 }
 
 fn message(text: &str) -> Response {
-    json(StatusCode::OK, &json!({ "message": text }))
+    json(StatusCode::OK, &BTreeMap::from([("message", text)]))
 }
 
 fn refused(text: &str) -> Response {
-    json(StatusCode::BAD_REQUEST, &json!({ "error": text }))
+    json(StatusCode::BAD_REQUEST, &BTreeMap::from([("error", text)]))
 }
 
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {

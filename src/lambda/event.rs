@@ -62,7 +62,7 @@ pub struct Event {
 /// All fields of all kinds; what a kind does not have is absent.
 #[derive(Default)]
 struct Wire {
-    version: Option<String>,
+    is_version_2: bool,
     headers: Option<Headers>,
     multi_value_headers: Option<Headers>,
     cookies: Option<Cookies>,
@@ -109,18 +109,18 @@ impl Event {
     ///
     /// [`ErrorKind::Event`], naming the kinds understood, for anything else.
     pub fn parse(payload: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let payload = payload.as_ref();
+        // Checked whole: faster than each string on its own.
+        let payload = str::from_utf8(payload.as_ref()).map_err(|error| not_understood().with_source(error))?;
         // A context that does not fit lambda_http's type is no reason to refuse the event.
         let wire = Wire::read(payload, Contexts::Typed).or_else(|_| Wire::read(payload, Contexts::Raw));
         let wire = wire.map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}")).with_source(place)
+            not_understood().with_source(format!("line {} column {}", error.line(), error.column()))
         })?;
         let hints = wire.hints();
         let kind = match () {
             () if hints.http.is_some() && !wire.is_authorizer => Kind::HttpApi,
             () if wire.is_authorizer || wire.http_method.is_none() || wire.request_context.is_none() => {
-                return Err(Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}")));
+                return Err(not_understood());
             }
             () if hints.elb.is_none() => Kind::Rest,
             () if wire.multi_value_headers.is_some() => Kind::AlbMulti,
@@ -195,6 +195,10 @@ impl Event {
     }
 }
 
+fn not_understood() -> Error {
+    Error::new(ErrorKind::Event, format!("the payload is no HTTP event: {UNDERSTOOD}"))
+}
+
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Event({:?})", self.kind)
@@ -202,8 +206,8 @@ impl fmt::Debug for Event {
 }
 
 impl Wire {
-    fn read(payload: &[u8], contexts: Contexts) -> Result<Self, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_slice(payload);
+    fn read(payload: &str, contexts: Contexts) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(payload);
         let wire = deserializer.deserialize_map(WireVisitor(contexts))?;
         deserializer.end().map(|()| wire)
     }
@@ -337,7 +341,7 @@ impl<'de> Visitor<'de> for WireVisitor {
         let mut wire = Wire::default();
         while let Some(Text(field)) = map.next_key::<Text<'de>>()? {
             match &*field {
-                "version" => wire.version = map.next_value()?,
+                "version" => wire.is_version_2 = map.next_value::<Text<'de>>()?.0 == "2.0",
                 "headers" => wire.headers = map.next_value()?,
                 "multiValueHeaders" => wire.multi_value_headers = map.next_value()?,
                 "cookies" => wire.cookies = map.next_value()?,
@@ -350,7 +354,7 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "pathParameters" => wire.path_parameters = map.next_value()?,
                 "stageVariables" => wire.stage_variables = map.next_value()?,
                 // AWS puts the version first, so a context of 2.0 is nearly always read only once.
-                "requestContext" if self.0 == Contexts::Typed && wire.version.as_deref() == Some("2.0") => {
+                "requestContext" if self.0 == Contexts::Typed && wire.is_version_2 => {
                     wire.request_context = map.next_value::<Option<_>>()?.map(WireContext::HttpApi);
                 }
                 "requestContext" => wire.request_context = map.next_value::<Option<_>>()?.map(WireContext::Raw),
