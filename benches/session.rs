@@ -75,7 +75,8 @@ fn sessions(c: &mut Criterion) {
     ] {
         for bytes in [100_u64, 1_000, 3_000] {
             // Base64 takes a third: 3,000 bytes of JSON just do not fit, 2,900 do.
-            let filled = now(layer.layer(service_fn(fill)).call(request(&format!("/{}", bytes.min(2_900)), None))).unwrap();
+            let filled =
+                now(layer.layer(service_fn(fill)).call(request(&format!("/{}", bytes.min(2_900)), None))).unwrap();
             let cookie = pair(&filled);
             let mut service = layer.layer(service_fn(change));
             group.throughput(Throughput::Bytes(bytes));

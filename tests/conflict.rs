@@ -1,0 +1,330 @@
+//! Two requests change one session at once, in every order in which their questions can reach the store (security.md,
+//! SL4, SL10; architecture.md section 3).
+//!
+//! The store waits before every question until it is this request's step; a schedule says who steps. All schedules are
+//! run, so nothing here depends on luck.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+
+mod support;
+
+use std::{collections::BTreeSet, future::Future, pin::Pin, task::Poll};
+
+use lambda_session::store::{CookieStore, MemoryStore};
+use lambda_session::{Conflict, Error, Values};
+use support::*;
+use tower::ServiceExt;
+
+/// How one order of two requests came out.
+#[derive(Clone, Debug, PartialEq)]
+struct Outcome {
+    /// Who stepped, in order.
+    order: String,
+    answers: [Answer; 2],
+    /// What the cookie that both requests carried stands for afterwards.
+    old: String,
+    /// What the cookie of each answer stands for afterwards; `-` where it set none.
+    new: [String; 2],
+    /// How many records are kept.
+    kept: usize,
+}
+
+impl Outcome {
+    /// The place in the order of this request's step of that number, counted from 1.
+    fn step(&self, who: char, count: usize) -> Option<usize> {
+        self.order.match_indices(who).nth(count - 1).map(|(place, _)| place)
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<http::Response<String>, Error>> + Send>>;
+
+/// Runs two requests of one session in every order.
+async fn every_order(policy: Conflict, session: &str, age: u64, one: &str, two: &str) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let mut schedules: Vec<Vec<bool>> = vec![Vec::new()];
+    while let Some(schedule) = schedules.pop() {
+        let (outcome, taken) = in_order(policy, session, age, [one, two], &schedule).await;
+        // Every choice beyond the given ones fell to the first request: each leads to an order of its own.
+        for (place, choice) in taken.iter().enumerate().skip(schedule.len()) {
+            if !choice {
+                schedules.push(taken[..place].iter().copied().chain([true]).collect());
+            }
+        }
+        outcomes.push(outcome);
+    }
+    let orders: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.order.clone()).collect();
+    assert_eq!(orders.len(), outcomes.len(), "every order once");
+    outcomes
+}
+
+/// Runs them in the order that this schedule begins with; returns the choices that there were.
+async fn in_order(
+    policy: Conflict,
+    session: &str,
+    age: u64,
+    paths: [&str; 2],
+    schedule: &[bool],
+) -> (Outcome, Vec<bool>) {
+    set_clock(START);
+    let memory = MemoryStore::with_keyring(keyring(&[0]));
+    let plain = app(memory.clone());
+    let line = cookie(&send(&plain, session, &[]).await.token().unwrap());
+    advance(age);
+    let slow = scripted(layer::<Values>(ScriptedStore::always(memory.clone(), Turn::Wait)).on_conflict(policy));
+    let mut answering: [Option<Answering>; 2] =
+        paths.map(|path| Some(Box::pin(slow.clone().oneshot(request(path, &[line.as_bytes()]))) as Answering));
+    let mut answers = [None, None];
+    let (mut taken, mut order) = (Vec::new(), String::new());
+    loop {
+        let second = match (&answering[0], &answering[1]) {
+            (None, None) => break,
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (Some(_), Some(_)) => {
+                let second = schedule.get(taken.len()).copied().unwrap_or(false);
+                taken.push(second);
+                second
+            }
+        };
+        order.push(if second { '2' } else { '1' });
+        let place = usize::from(second);
+        if let Some(future) = &mut answering[place]
+            && let Poll::Ready(answer) = step(future.as_mut())
+        {
+            answers[place] = Some(Answer::of(answer.unwrap()));
+            answering[place] = None;
+        }
+    }
+    let answers = answers.map(Option::unwrap);
+    let stands_for = async |line: &str| {
+        let read = send(&plain, "/read", &[line.as_bytes()]).await;
+        read.body
+    };
+    let mut new = ["-".to_owned(), "-".to_owned()];
+    for (new, answer) in new.iter_mut().zip(&answers) {
+        if let Some(token) = answer.token() {
+            *new = if token.is_empty() { "removed".into() } else { stands_for(&cookie(&token)).await };
+        }
+    }
+    let outcome = Outcome { order, answers, old: stands_for(&line).await, new, kept: memory.len() };
+    (outcome, taken)
+}
+
+/// SL10: two writes to different keys are both kept, in every order.
+#[tokio::test]
+async fn changes_to_different_keys_are_both_kept() {
+    let outcomes = every_order(Conflict::Merge, "/set-a=0/set-b=0/set-c=0", 0, "/set-a=1", "/set-b=2").await;
+    // Two questions each, and one more update for whoever met a conflict.
+    assert!(outcomes.len() >= 6, "{}", outcomes.len());
+    for outcome in outcomes {
+        assert_eq!(outcome.answers.each_ref().map(|answer| answer.status), [200, 200], "{}", outcome.order);
+        assert_eq!(outcome.old, r#"{"a":"1","b":"2","c":"0"}"#, "{}", outcome.order);
+        assert_eq!(outcome.kept, 1, "{}", outcome.order);
+    }
+}
+
+/// SL10: every pair of changes ends as one of the two requests after the other would have ended.
+#[tokio::test]
+async fn every_order_ends_as_one_after_the_other() {
+    const START: &str = "/set-a=0/set-b=0";
+    for (one, two) in [
+        ("/set-a=1", "/set-a=2"),
+        ("/set-a=1", "/remove-a"),
+        ("/set-a=1", "/remove-b"),
+        ("/remove-a", "/remove-a"),
+        ("/remove-a", "/remove-b"),
+        ("/set-n=1", "/set-n=2"),
+        ("/set-n=1/remove-a", "/set-m=2/remove-b"),
+        ("/set-a=1/set-n=1", "/set-a=2/remove-b"),
+        ("/set-a=1/remove-a", "/set-b=1"),
+    ] {
+        let mut serial = Vec::new();
+        for (first, second) in [(one, two), (two, one)] {
+            let mut browser = Browser::new(app(MemoryStore::with_keyring(keyring(&[0]))));
+            browser.visit(START).await;
+            browser.visit(first).await;
+            browser.visit(second).await;
+            serial.push(browser.visit("/read").await.body);
+        }
+        for outcome in every_order(Conflict::Merge, START, 0, one, two).await {
+            assert!(serial.contains(&outcome.old), "{one} and {two}, {}: {}", outcome.order, outcome.old);
+            assert_eq!(outcome.kept, 1);
+        }
+    }
+}
+
+/// SL10: under `Fail` the later of two that overlap is 409, whole, and saves nothing; one after the other both are good.
+#[tokio::test]
+async fn under_fail_the_later_request_is_409() {
+    for outcome in every_order(Conflict::Fail, "/set-a=0/set-b=0", 0, "/set-a=1", "/set-b=2").await {
+        let refused: Vec<bool> = outcome.answers.iter().map(|answer| *answer == refusal(409)).collect();
+        let expected = match refused[..] {
+            [false, false] => r#"{"a":"1","b":"2"}"#,
+            [false, true] => r#"{"a":"1","b":"0"}"#,
+            [true, false] => r#"{"a":"0","b":"2"}"#,
+            _ => panic!("{}: both refused", outcome.order),
+        };
+        assert_eq!(outcome.old, expected, "{}", outcome.order);
+        // The second step of a request has loaded, the third has stored.
+        let serial = outcome.step('1', 3) < outcome.step('2', 2) || outcome.step('2', 3) < outcome.step('1', 2);
+        assert_eq!(refused == [false, false], serial, "{}", outcome.order);
+    }
+}
+
+/// SL10: under `Overwrite` the later session stands whole.
+#[tokio::test]
+async fn under_overwrite_the_later_session_stands_whole() {
+    let mut ends = BTreeSet::new();
+    for outcome in every_order(Conflict::Overwrite, "/set-a=0/set-b=0", 0, "/set-a=1", "/set-b=2").await {
+        assert_eq!(outcome.answers.each_ref().map(|answer| answer.status), [200, 200], "{}", outcome.order);
+        ends.insert(outcome.old);
+    }
+    let whole = [r#"{"a":"0","b":"2"}"#, r#"{"a":"1","b":"0"}"#, r#"{"a":"1","b":"2"}"#];
+    assert_eq!(ends, whole.map(Into::into).into());
+}
+
+/// SL4, SL10: a logout wins over every write and every rewrite of an ageing session, in every order: nothing is left, no
+/// cookie of the other answer stands for anything, under every policy.
+#[tokio::test]
+async fn a_logout_wins_over_every_write() {
+    for policy in [Conflict::Merge, Conflict::Fail, Conflict::Overwrite] {
+        for (age, other) in [(0, "/set-a=1"), (200, "/read"), (200, "/set-a=1"), (0, "/read"), (0, "/destroy")] {
+            for outcome in every_order(policy, "/set-user=alice", age, "/destroy", other).await {
+                let order = format!("{policy:?}, {other}, {}", outcome.order);
+                assert_eq!(outcome.answers[0].sets(), Sets::Removal, "{order}");
+                assert_eq!(outcome.old, "{}", "{order}");
+                assert!(!outcome.new.iter().any(|new| new.contains("alice")), "{order}: {:?}", outcome.new);
+                // A write that came after the logout begins a session of its own.
+                let afresh = usize::from(outcome.new[1] == r#"{"a":"1"}"#);
+                assert_eq!(outcome.kept, afresh, "{order}");
+            }
+        }
+    }
+}
+
+/// SL2, SL4, SL10: a logout and a renewal at once. The old id is dead in every order. A renewal that has not ended the old
+/// id when the logout comes leaves nothing; one that has is another session, which a logout with the old id does not know.
+#[tokio::test]
+async fn a_logout_wins_over_a_renewal_that_is_under_way() {
+    let mut after = 0;
+    for renewal in ["/renew", "/renew/set-role=admin"] {
+        for outcome in every_order(Conflict::Merge, "/set-user=alice", 0, "/destroy", renewal).await {
+            let order = format!("{renewal}, {}", outcome.order);
+            assert_eq!((outcome.answers[0].sets(), outcome.old.as_str()), (Sets::Removal, "{}"), "{order}");
+            if outcome.new[1].contains("alice") {
+                // The renewal's fourth step ends the old id.
+                assert!(
+                    outcome.order.rfind('1') > outcome.step('2', 4),
+                    "{order}: the renewal was over when the logout was done"
+                );
+                assert_eq!(outcome.kept, 1, "{order}");
+                after += 1;
+            } else {
+                let afresh = usize::from(outcome.new[1].contains("admin"));
+                assert_eq!(outcome.kept, afresh, "{order}");
+            }
+        }
+    }
+    assert!(after > 0, "the exception that DESIGN.md names exists");
+}
+
+/// SL2: two renewals at once leave one session, never two, and the one that lost sets no cookie.
+#[tokio::test]
+async fn two_renewals_leave_one_session() {
+    for outcome in every_order(Conflict::Merge, "/set-user=alice", 0, "/renew", "/renew").await {
+        let alive = outcome.new.iter().filter(|new| new.contains("alice")).count();
+        assert_eq!((alive, outcome.kept, outcome.old.as_str()), (1, 1, "{}"), "{}", outcome.order);
+        assert!(outcome.new.contains(&"-".to_owned()), "{}: {:?}", outcome.order, outcome.new);
+    }
+}
+
+/// SL2, SL4: a write that overlaps a renewal never revives the old id, and never brings a second session about.
+#[tokio::test]
+async fn a_write_never_revives_a_renewed_id() {
+    for other in ["/set-a=1", "/read"] {
+        for outcome in every_order(Conflict::Merge, "/set-user=alice", 200, "/renew", other).await {
+            let order = format!("{other}, {}", outcome.order);
+            assert_eq!((outcome.old.as_str(), outcome.kept), ("{}", 1), "{order}");
+            assert!(outcome.new[0].contains("alice"), "{order}");
+        }
+    }
+}
+
+/// SL10: a write that was answered before the renewal read the session is in the renewed one.
+#[tokio::test]
+async fn a_renewal_keeps_what_was_saved_before_it() {
+    for outcome in every_order(Conflict::Merge, "/set-user=alice", 0, "/renew", "/set-a=1").await {
+        if outcome.step('2', 3).is_some_and(|saved| Some(saved) < outcome.step('1', 2)) {
+            assert_eq!(outcome.new[0], r#"{"a":"1","user":"alice"}"#, "{}", outcome.order);
+        }
+    }
+}
+
+/// A rewrite that only prolongs the session gives way to a change, and never undoes one.
+#[tokio::test]
+async fn prolonging_never_undoes_a_change() {
+    for policy in [Conflict::Merge, Conflict::Fail, Conflict::Overwrite] {
+        for outcome in every_order(policy, "/set-a=0", 200, "/set-a=1", "/read").await {
+            let order = format!("{policy:?}, {}", outcome.order);
+            assert_eq!(outcome.answers[1].status, 200, "{order}: a reader never meets a conflict");
+            if outcome.answers[0].status == 200 {
+                assert_eq!(outcome.old, r#"{"a":"1"}"#, "{order}");
+            }
+        }
+    }
+}
+
+/// Whoever meets a conflict again and again gives up with 409 and saves nothing.
+#[tokio::test]
+async fn endless_conflicts_end_in_409() {
+    use lambda_session::store::{Call, Found, Loaded, Retired, Store, Update, Version};
+    use lambda_session::{Record, Token};
+
+    /// Somebody else is always faster.
+    #[derive(Clone)]
+    struct Contended;
+
+    impl Store for Contended {
+        async fn load(&self, _: &Token, _: &Call) -> Result<Found, Error> {
+            Ok(Found::Live(Loaded { record: record("{}"), version: Version(0), stale_key: false }))
+        }
+        async fn create(&self, _: &Record, _: &Call) -> Result<Token, Error> {
+            unreachable!("there is a session")
+        }
+        async fn update(&self, _: &Token, seen: Version, _: &Record, _: &Call) -> Result<Update, Error> {
+            let version = Version(seen.0 + 1);
+            Ok(Update::Conflict(Loaded { record: record(r#"{"other":1}"#), version, stale_key: false }))
+        }
+        async fn retire(&self, _: &Token, _: &Call) -> Result<Retired, Error> {
+            unreachable!("nobody renews")
+        }
+        async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {
+            unreachable!("nobody logs out")
+        }
+    }
+
+    let store = CountingStore::new(Contended);
+    assert_eq!(send(&app(store.clone()), "/set-a=1", &[b"__Host-session=AAAA"]).await, refusal(409));
+    assert_eq!(store.calls(), Calls { loads: 1, updates: 16, ..Calls::default() });
+}
+
+/// In the cookie nobody can compare: the last answer wins, as documented; no answer is refused.
+#[tokio::test]
+async fn in_the_cookie_the_last_answer_wins() {
+    for policy in [Conflict::Merge, Conflict::Fail, Conflict::Overwrite] {
+        let app = scripted(layer(CookieStore::encrypted(keyring(&[0]))).on_conflict(policy));
+        let line = cookie(&send(&app, "/set-a=0/set-b=0", &[]).await.token().unwrap());
+        let (one, two) = (
+            send(&app, "/set-a=1", &[line.as_bytes()]).await.token().unwrap(),
+            send(&app, "/set-b=2", &[line.as_bytes()]).await.token().unwrap(),
+        );
+        for (token, body) in [(one, r#"{"a":"1","b":"0"}"#), (two, r#"{"a":"0","b":"2"}"#)] {
+            assert_eq!(send(&app, "/read", &[cookie(&token).as_bytes()]).await.body, body, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What must not compile, with what the compiler says.
+
+/// SS10 and architecture.md section 3: use after logout, copies and prints of key material, sessions of what is no data.
+#[test]
+fn misuse_does_not_compile() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+}
