@@ -6,7 +6,6 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tracing::debug;
 
-use crate::cookie::absolute_left;
 use crate::layer::Conflict;
 use crate::service::within;
 use crate::slot::{Deed, Origin, Slot, Visit};
@@ -29,9 +28,9 @@ pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, 
     match (visit.decide(), &visit.origin) {
         (Deed::Forget, origin) => forget(&slot, &call, origin).await,
         (Deed::Create, _) => create(&slot, &call, visit.payload()?).await,
-        (Deed::Renew, Origin::Live { token, .. }) => renew(&slot, &call, token, visit.payload()?).await,
-        (Deed::Update | Deed::Refresh, Origin::Live { token, loaded, .. }) => {
-            update(&slot, &call, &visit, token, loaded).await
+        (Deed::Renew, Origin::Live { token, loaded, .. }) => renew(&slot, &call, &visit, token, loaded).await,
+        (deed @ (Deed::Update | Deed::Refresh), Origin::Live { token, loaded, .. }) => {
+            update(&slot, &call, &visit, deed, token, loaded).await
         }
         _ => Ok(Stamp::Nothing),
     }
@@ -58,30 +57,45 @@ async fn create(slot: &Slot, call: &Call, payload: Cow<'_, [u8]>) -> Result<Stam
 }
 
 /// The new record comes first: should the store fail in between, the old session is still there.
-async fn renew(slot: &Slot, call: &Call, old: &Token, payload: Cow<'_, [u8]>) -> Result<Stamp, Error> {
+async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Loaded) -> Result<Stamp, Error> {
     let store = &slot.settings.store;
-    let record = Record::new(payload.into_owned(), call.now())?;
-    let token = within(call, store.create(&record, call)).await?;
-    match within(call, store.retire(old, call)).await? {
-        Retired::Done => {
-            debug!(session = token.fingerprint(), before = old.fingerprint(), "session renewed");
-            set(slot, call, &token, &record)
-        }
-        Retired::Gone => {
-            // Somebody logged out, or renewed it first: their answer stands, and this new session must not outlive it.
-            within(call, store.delete(&token, call)).await?;
+    let (mut payload, mut seen) = (visit.payload()?.into_owned(), loaded.version);
+    for _ in 0..CONFLICT_LIMIT {
+        let record = Record::new(payload, call.now())?;
+        let token = within(call, store.create(&record, call)).await?;
+        let theirs = match within(call, store.retire(old, seen, call)).await? {
+            Retired::Done => {
+                debug!(session = token.fingerprint(), before = old.fingerprint(), "session renewed");
+                return set(slot, call, &token, &record);
+            }
+            Retired::Conflict(theirs) => Some(theirs),
+            Retired::Gone => None,
+        };
+        // What was made of an older version must not stay behind.
+        within(call, store.delete(&token, call)).await?;
+        let Some(theirs) = theirs else {
+            // Somebody logged out, or renewed it first: their answer stands, and no new session outlives it.
             debug!(session = old.fingerprint(), "session not renewed: it is gone");
-            Ok(Stamp::Nothing)
-        }
+            return Ok(Stamp::Nothing);
+        };
+        payload = settled(slot, visit, &theirs)?;
+        seen = theirs.version;
     }
+    Err(conflict("too many requests change this session at once"))
 }
 
-async fn update(slot: &Slot, call: &Call, visit: &Visit, token: &Token, loaded: &Loaded) -> Result<Stamp, Error> {
-    let settings = &slot.settings;
+async fn update(
+    slot: &Slot,
+    call: &Call,
+    visit: &Visit,
+    deed: Deed,
+    token: &Token,
+    loaded: &Loaded,
+) -> Result<Stamp, Error> {
     let mut record = loaded.record.next(visit.payload()?.into_owned(), call.now())?;
     let mut seen = loaded.version;
     for _ in 0..CONFLICT_LIMIT {
-        let theirs = match within(call, settings.store.update(token, seen, &record, call)).await? {
+        let theirs = match within(call, slot.settings.store.update(token, seen, &record, call)).await? {
             Update::Done(token) => return set(slot, call, &token, &record),
             Update::Gone => {
                 debug!(session = token.fingerprint(), "session not saved: it is gone");
@@ -89,19 +103,23 @@ async fn update(slot: &Slot, call: &Call, visit: &Visit, token: &Token, loaded: 
             }
             Update::Conflict(theirs) => theirs,
         };
-        if visit.patches.is_empty() {
+        if deed == Deed::Refresh {
             // Only to prolong it, which whoever was faster has done.
             return Ok(Stamp::Nothing);
         }
-        let merged = match settings.conflict {
-            Conflict::Merge => visit.patched(theirs.record.payload())?.into_owned(),
-            Conflict::Overwrite => visit.payload()?.into_owned(),
-            Conflict::Fail => return Err(conflict("another request changed the session first")),
-        };
-        record = theirs.record.next(merged, call.now())?;
+        record = theirs.record.next(settled(slot, visit, &theirs)?, call.now())?;
         seen = theirs.version;
     }
     Err(conflict("too many requests change this session at once"))
+}
+
+/// What is stored after somebody else was faster, by the layer's policy.
+fn settled(slot: &Slot, visit: &Visit, theirs: &Loaded) -> Result<Vec<u8>, Error> {
+    match slot.settings.conflict {
+        Conflict::Merge => visit.patched(theirs.record.payload()).map(Cow::into_owned),
+        Conflict::Overwrite => visit.payload().map(Cow::into_owned),
+        Conflict::Fail => Err(conflict("another request changed the session first")),
+    }
 }
 
 fn conflict(message: &'static str) -> Error {
@@ -109,6 +127,6 @@ fn conflict(message: &'static str) -> Error {
 }
 
 fn set(slot: &Slot, call: &Call, token: &Token, record: &Record) -> Result<Stamp, Error> {
-    let left = absolute_left(&slot.settings.lifetime, record.created(), call.now());
+    let left = slot.settings.lifetime.absolute_left(record, call.now());
     slot.settings.lines.set(token, left).map(Stamp::Set)
 }

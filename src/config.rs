@@ -20,6 +20,9 @@
 //! Durations read `90s`, `30m`, `12h`, `30d` or a number of seconds. With `SESSION_DOMAIN`, or a path other than `/`, the
 //! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset.
 //!
+//! Change `SESSION_NAME` together with `SESSION_DOMAIN` or `SESSION_PATH`: browsers keep the cookie of the old place, send
+//! both, and two live sessions in one request count as none until the older one ends.
+//!
 //! A cookie session cannot be recalled: logout removes it from the browser, a copy lives to its end. Keep
 //! `SESSION_IDLE` and `SESSION_ABSOLUTE` short where that matters.
 
@@ -29,12 +32,15 @@ use tracing::warn;
 
 use crate::cookie::{CookieOptions, SameSite, quoted};
 use crate::keyring::{Keyring, Secret};
-use crate::lifetime::{ABSOLUTE, IDLE, LONGEST, Lifetime};
+use crate::layer::SCOPE_LIMIT_BYTES;
+use crate::lifetime::{LONGEST, Lifetime};
 use crate::session::Data;
 use crate::store::{CookieStore, MemoryStore};
 use crate::{Error, SessionLayer, dotenv};
 
 const MAKE_ONE: &str = "`lambda-session secret --env >> .env` makes one";
+const REPLACE_IT: &str = "replace it by what `lambda-session secret` prints";
+const TAKE_IT_OUT: &str = "copy the old secret whole, or take it out";
 
 /// Where the values of variables come from.
 pub trait Variables {
@@ -165,8 +171,22 @@ impl Settings {
         if scope.contains('\u{fffd}') {
             return Err(Error::config("SESSION_SCOPE is no UTF-8: give plain text such as shop-prod"));
         }
-        if scope.len() > 256 {
-            return Err(Error::config(format!("SESSION_SCOPE has {} bytes: give 256 or fewer", scope.len())));
+        if scope.trim() != scope || scope.chars().any(char::is_control) {
+            let shown = quoted(&scope);
+            return Err(Error::config(format!(
+                "SESSION_SCOPE is {shown}: take out blanks around it and control characters"
+            )));
+        }
+        if scope.len() > SCOPE_LIMIT_BYTES {
+            let size = scope.len();
+            return Err(Error::config(format!("SESSION_SCOPE has {size} bytes: give {SCOPE_LIMIT_BYTES} or fewer")));
+        }
+        if store == Some(StoreKind::Memory) && read.value("AWS_LAMBDA_RUNTIME_API").is_some() {
+            warnings.push(
+                "SESSION_STORE=memory: every environment has sessions of its own and loses them when it is recycled; for \
+                 tests and local development only"
+                    .into(),
+            );
         }
         Ok(Self {
             store: store.unwrap_or(StoreKind::Cookie),
@@ -235,16 +255,16 @@ pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
         Error::config(format!("SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}"))
     })?;
     let first = zeroize::Zeroizing::new(first);
-    let mut secrets = vec![secret("SECRET_KEY_BASE", &first)?];
+    let mut secrets = vec![secret("SECRET_KEY_BASE", &first, REPLACE_IT)?];
     let old = zeroize::Zeroizing::new(read.value("SECRET_KEY_BASE_OLD").unwrap_or_default());
     for text in old.split(',').filter(|text| !text.trim().is_empty()) {
-        secrets.push(secret("SECRET_KEY_BASE_OLD", text)?);
+        secrets.push(secret("SECRET_KEY_BASE_OLD", text, TAKE_IT_OUT)?);
     }
     Keyring::new(secrets)
 }
 
-fn secret(variable: &str, text: &str) -> Result<Secret, Error> {
-    Secret::parse(text).map_err(|error| Error::config(format!("{variable}: {error}; {MAKE_ONE}")))
+fn secret(variable: &str, text: &str, way_out: &str) -> Result<Secret, Error> {
+    Secret::parse(text).map_err(|error| Error::config(format!("{variable}: {error}; {way_out}")))
 }
 
 impl<T: Data> SessionLayer<T> {
@@ -310,8 +330,9 @@ impl<V: Variables> Reader<'_, V> {
     }
 
     fn lifetime(&self, expire_after: Option<Duration>, warnings: &mut Vec<String>) -> Result<Lifetime, Error> {
+        let default = Lifetime::default();
         let (idle, absolute) = (self.duration("SESSION_IDLE")?, self.duration("SESSION_ABSOLUTE")?);
-        let ends = absolute.unwrap_or_else(|| expire_after.map_or(ABSOLUTE, |age| age.max(ABSOLUTE)));
+        let ends = absolute.unwrap_or_else(|| expire_after.unwrap_or_default().max(default.absolute()));
         if let (Some(idle), Some(age)) = (idle, expire_after)
             && idle < age
         {
@@ -323,7 +344,7 @@ impl<V: Variables> Reader<'_, V> {
         if idle.is_some_and(|idle| idle > ends) {
             warnings.push("SESSION_IDLE is longer than SESSION_ABSOLUTE, which ends every session first".into());
         }
-        Lifetime::new(idle.or(expire_after).unwrap_or(IDLE), ends)
+        Lifetime::new(idle.or(expire_after).unwrap_or(default.idle()), ends)
     }
 
     fn cookie(&self, is_secure: bool, expire_after: Option<Duration>) -> Result<CookieOptions, Error> {

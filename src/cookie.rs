@@ -5,7 +5,7 @@
 //! out because of a neighbour's cookie. Here a name is ours if its bytes are ours.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cookie::{Cookie, Expiration};
@@ -439,10 +439,4 @@ fn is_named(line: &HeaderValue, name: &str) -> bool {
     let pair = line.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
     let found = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
     trim(found) == name.as_bytes()
-}
-
-/// What is left of the absolute lifetime, for [`CookieOptions::set`].
-pub(crate) fn absolute_left(lifetime: &crate::Lifetime, created: SystemTime, now: SystemTime) -> Duration {
-    let age = now.duration_since(created).unwrap_or(Duration::ZERO);
-    lifetime.absolute().saturating_sub(age)
 }

@@ -36,7 +36,7 @@ pub enum ErrorKind {
     Data,
     /// A session outlived the handler it was given to (500).
     Escaped,
-    /// A payload is no event of a kind that is understood.
+    /// A payload is no event of a kind that is understood, or Lambda's runtime API cannot be reached.
     Event,
     /// The session is already held in this request (500).
     InUse,

@@ -5,7 +5,8 @@
 //! path parameters, stage variables, query parameters, Lambda context. What differs from lambda_http:
 //!
 //! - Every `Cookie` line arrives, as one line joined with `; `; every `Set-Cookie` leaves.
-//! - The path of `uri()` is the one that routes are written for, without the stage (`/posts`, not `/prod/posts`).
+//! - The path of `uri()` is the one that routes are written for, without the stage (`/posts`, not `/prod/posts`): an HTTP
+//!   API's path is relieved of it on API Gateway's own domain, where alone it has it.
 //! - A host, query or header that is no URI or header costs itself, never the request.
 
 mod answer;
@@ -58,6 +59,7 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 ///     Ok(format!("visit {count}\n"))
 /// }
 ///
+/// lambda_http::tracing::init_default_subscriber();
 /// let sessions = <SessionLayer>::from_env().await?;
 /// lambda_session::run(Router::new().route("/", get(visit)).layer(sessions)).await
 /// # }

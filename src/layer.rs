@@ -20,7 +20,7 @@ use crate::{Error, Lifetime};
 /// How long a store may take for one request's questions where nothing else bounds it.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest scope: it is written into every seal behind a length of 16 bits.
-const SCOPE_LIMIT_BYTES: usize = 256;
+pub(crate) const SCOPE_LIMIT_BYTES: usize = 256;
 
 /// What happens when two requests change one session at the same time. A cookie store cannot tell: there the last
 /// answer wins.
@@ -49,8 +49,8 @@ pub enum Conflict {
 /// # Ok::<(), lambda_session::Error>(())
 /// ```
 ///
-/// `T` is the session's type: handlers ask for `Session<T>`. Layers of different types, with different cookie names, can
-/// stand before one service.
+/// `T` is the session's type: handlers ask for `Session<T>`. Layers of different types can stand before one service; give
+/// each a cookie name of its own, since of two with one name the outer takes the inner's cookie away.
 #[must_use]
 pub struct SessionLayer<T = Values> {
     settings: Arc<Settings>,
@@ -128,8 +128,8 @@ impl<T: Data> SessionLayer<T> {
         self.with(|settings| settings.conflict = conflict)
     }
 
-    /// How long the store may take for all questions of one request (5 s). The end of the Lambda invocation, less
-    /// 100 ms, bounds it too.
+    /// How long the store may take for all questions of one request (5 s); the handler's own time does not count. The end
+    /// of the Lambda invocation, less 100 ms, bounds it too.
     pub fn store_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.store_timeout = timeout)
     }

@@ -10,9 +10,9 @@ const SKEW_SECONDS: u32 = 60;
 /// The longest lifetime: what browsers cap Max-Age at, 400 days (RFC 6265bis, section 5.5).
 pub(crate) const LONGEST: Duration = Duration::from_secs(34_560_000);
 /// Idle time after which a session ends (ASVS 7.3.1; NIST 800-63B, AAL2: 30 min).
-pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
+const IDLE_SECONDS: u32 = 30 * 60;
 /// Age at which a session ends, however busy (ASVS 7.3.2; NIST 800-63B, AAL2: 12 h).
-pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
+const ABSOLUTE_SECONDS: u32 = 12 * 60 * 60;
 
 /// The two ends of a session: after so long without a request (30 min), and after so long in all (12 h).
 ///
@@ -110,7 +110,7 @@ impl Lifetime {
 /// 30 minutes idle, 12 hours in all.
 impl Default for Lifetime {
     fn default() -> Self {
-        Self { idle_seconds: 30 * 60, absolute_seconds: 12 * 60 * 60 }
+        Self { idle_seconds: IDLE_SECONDS, absolute_seconds: ABSOLUTE_SECONDS }
     }
 }
 

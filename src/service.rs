@@ -74,24 +74,19 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let now = (self.settings.clock)();
-        let deadline = deadline(&request, &self.settings);
-        let slot = Arc::new(Slot::new(self.settings.clone(), now, deadline));
+        let slot = Arc::new(Slot::new(self.settings.clone(), now, end_of_invocation(&request)));
         request.extensions_mut().insert(Handle::<T> { slot: slot.clone(), of: PhantomData });
         ResponseFuture { handler: self.inner.call(request), slot, committing: None }
     }
 }
 
-/// When the store's answers come too late: after its own limit, or 100 ms before the invocation ends.
-fn deadline<A>(request: &Request<A>, settings: &Settings) -> Instant {
-    let mut left = settings.store_timeout;
-    if let Some(context) = request.extensions().get::<lambda_runtime::Context>() {
-        let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline));
-        // The runtime's own clock: a test's clock says nothing of when Lambda ends the invocation.
-        let rest = end.and_then(|end| end.duration_since(SystemTime::now()).ok()).unwrap_or_default();
-        left = left.min(rest.saturating_sub(RESERVE));
-    }
-    let now = Instant::now();
-    now.checked_add(left).unwrap_or(now)
+/// When a store's answers come too late for this invocation: 100 ms before it ends. `None` outside of Lambda.
+fn end_of_invocation<A>(request: &Request<A>) -> Option<Instant> {
+    let context = request.extensions().get::<lambda_runtime::Context>().filter(|context| context.deadline > 0)?;
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
+    // The runtime's own clock: a test's clock says nothing of when Lambda ends the invocation.
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(left.saturating_sub(RESERVE))
 }
 
 /// Waits for a store until the deadline of the call.
@@ -151,6 +146,12 @@ where
                     cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
                     return Poll::Ready(Ok(response));
                 }
+                Closing::Lost => {
+                    this.slot.settings.notices.log(&crate::slot::lost(), this.slot.now());
+                    vary(response.headers_mut());
+                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
+                    return Poll::Ready(Ok(response));
+                }
                 Closing::Escaped => return Poll::Ready(Ok(refuse(this.slot, &escaped()))),
                 Closing::Visited(visit) => visit,
             };
@@ -159,7 +160,7 @@ where
                 cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
                 return Poll::Ready(Ok(response));
             }
-            if let Some(failure) = visit.failure.take() {
+            if let Some(failure) = visit.failure.take().filter(|_| !visit.is_destroyed) {
                 return Poll::Ready(Ok(refuse(this.slot, &failure)));
             }
             let commit = Box::pin(commit(this.slot.clone(), visit));

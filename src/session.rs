@@ -8,6 +8,7 @@ use std::{
     mem,
     ops::{Deref, DerefMut},
     sync::Arc,
+    time::Instant,
 };
 
 use http::{Extensions, HeaderMap, Request};
@@ -141,9 +142,11 @@ impl<T: Data> Session<T> {
     }
 
     /// Logs out: ends the session in the store and in the browser once the handler has answered. It wins over
-    /// everything else that happens to the session in this request, and over other requests in flight.
+    /// everything else that happens to the session in this request and, in a server-side store, over other requests in
+    /// flight that would save the same id; a renewal that is already through stands.
     ///
-    /// **With a cookie store a copy of the cookie lives to its end**: nothing can recall it.
+    /// **With a cookie store a copy of the cookie lives to its end**: nothing can recall it, and of two answers the one
+    /// that the browser gets last wins.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -216,11 +219,12 @@ impl<T> Drop for Session<T> {
         let Some(mut visit) = self.visit.take() else { return };
         if std::thread::panicking() {
             // The handler's answer is lost, so nothing is saved; encoding now could panic again and abort.
-            return;
+            return self.slot.lose();
         }
         if visit.is_destroyed {
             // Whoever asks again in this request begins with nothing.
             visit.patches.clear();
+            visit.failure = None;
             return self.slot.give_back(visit);
         }
         let baseline = mem::take(&mut self.baseline);
@@ -276,7 +280,10 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     async fn run(self, candidates: Candidates) -> Result<Visit, Error> {
-        match open(self.slot, candidates).await {
+        let start = Instant::now();
+        let opened = open(self.slot, candidates).await;
+        self.slot.spend(start);
+        match opened {
             Ok(visit) => {
                 mem::forget(self);
                 Ok(visit)
@@ -328,8 +335,8 @@ async fn open(slot: &Slot, candidates: Candidates) -> Result<Visit, Error> {
 fn warn_ambiguous(slot: &Slot, call: &Call) {
     if slot.settings.notices.ambiguous.is_due(call.now()) {
         warn!(
-            "a request carried two different sessions in cookies named {}: it counts as having none; \
-             another host or path of this domain may set the same name",
+            "a request carried two different sessions in cookies named {}: it counts as having none; another host or \
+             path of this domain sets the same name, or the domain or path was changed and the name was not",
             call.cookie()
         );
     }

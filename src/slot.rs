@@ -6,8 +6,11 @@
 use std::{
     borrow::Cow,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::layer::Settings;
@@ -20,7 +23,10 @@ use crate::{Error, ErrorKind, Token};
 pub(crate) struct Slot {
     pub(crate) settings: Arc<Settings>,
     now: SystemTime,
-    deadline: Instant,
+    /// When an answer of the store is too late for this invocation.
+    end: Option<Instant>,
+    /// What the store has taken of its time in this request so far, in nanoseconds.
+    spent: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -35,6 +41,8 @@ enum State {
     Back(Box<Visit>),
     /// The store gave no answer, and why; it is not asked twice in one request.
     Unavailable(Arc<str>),
+    /// A handler panicked while it held the session: nothing of it is saved, whoever catches the panic.
+    Lost,
     /// The handler has answered.
     Closed,
 }
@@ -87,6 +95,8 @@ pub(crate) enum Closing {
     Untouched,
     /// The store gave no answer to who asked, and why.
     Unavailable(Arc<str>),
+    /// A handler panicked while it held the session.
+    Lost,
     /// A session is still out.
     Escaped,
     /// What one or more handlers have done to it.
@@ -94,18 +104,29 @@ pub(crate) enum Closing {
 }
 
 impl Slot {
-    pub(crate) fn new(settings: Arc<Settings>, now: SystemTime, deadline: Instant) -> Self {
-        Self { settings, now, deadline, state: Mutex::new(State::Unasked) }
+    pub(crate) fn new(settings: Arc<Settings>, now: SystemTime, end: Option<Instant>) -> Self {
+        Self { settings, now, end, spent: AtomicU64::new(0), state: Mutex::new(State::Unasked) }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
         self.now
     }
 
-    /// The call that every question of this request to its store carries.
+    /// The call that the questions to the store carry which begin now: they share what is left of the store's time. The
+    /// handler's own time is not theirs.
     pub(crate) fn call(&self) -> Call {
         let settings = &self.settings;
-        Call::new(self.now, self.deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
+        let spent = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
+        let now = Instant::now();
+        let deadline = now.checked_add(settings.store_timeout.saturating_sub(spent)).unwrap_or(now);
+        let deadline = self.end.map_or(deadline, |end| end.min(deadline));
+        Call::new(self.now, deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
+    }
+
+    /// Counts what the store has taken since `start` against its time.
+    pub(crate) fn spend(&self, start: Instant) {
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.spent.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     /// Takes the visit for a session. `Ok(None)`: nobody has asked before, so the store must be asked, and
@@ -129,6 +150,10 @@ impl Slot {
                 let error = unavailable(&cause);
                 *state = State::Unavailable(cause);
                 Err(error)
+            }
+            State::Lost => {
+                *state = State::Lost;
+                Err(lost())
             }
             State::Closed => {
                 *state = State::Closed;
@@ -165,12 +190,21 @@ impl Slot {
         }
     }
 
+    /// A session is dropped by a panic.
+    pub(crate) fn lose(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Held) {
+            *state = State::Lost;
+        }
+    }
+
     /// The handler has answered: no session is given out or taken back any more.
     pub(crate) fn close(&self) -> Closing {
         match mem::replace(&mut *self.state(), State::Closed) {
             State::Unasked | State::Opening | State::Closed => Closing::Untouched,
             State::Unavailable(cause) => Closing::Unavailable(cause),
             State::Held => Closing::Escaped,
+            State::Lost => Closing::Lost,
             State::Back(visit) => Closing::Visited(visit),
         }
     }
@@ -237,6 +271,10 @@ pub(crate) const EMPTY: &[u8] = b"{}";
 
 pub(crate) fn unavailable(cause: &str) -> Error {
     Error::new(ErrorKind::Unavailable, "the session store gave no answer earlier in this request").with_source(cause)
+}
+
+pub(crate) fn lost() -> Error {
+    Error::new(ErrorKind::Escaped, "a handler panicked while it held the session: nothing of it is saved")
 }
 
 pub(crate) fn escaped() -> Error {

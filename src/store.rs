@@ -42,8 +42,8 @@ use crate::{Error, Lifetime, Record, Token};
 ///     async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
 ///         self.0.update(token, seen, record, call).await
 ///     }
-///     async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
-///         self.0.retire(token, call).await
+///     async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+///         self.0.retire(token, seen, call).await
 ///     }
 ///     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
 ///         self.0.delete(token, call).await
@@ -66,9 +66,9 @@ pub trait Store: Send + Sync + 'static {
         call: &Call,
     ) -> impl Future<Output = Result<Update, Error>> + Send;
 
-    /// Ends a renewed token at once; for 10 s `load` answers [`Found::Retired`] for it, and an update of it is
-    /// [`Update::Gone`].
-    fn retire(&self, token: &Token, call: &Call) -> impl Future<Output = Result<Retired, Error>> + Send;
+    /// Ends a renewed token at once, if its record is still what was loaded; for 10 s `load` answers [`Found::Retired`]
+    /// for it, and an update of it is [`Update::Gone`].
+    fn retire(&self, token: &Token, seen: Version, call: &Call) -> impl Future<Output = Result<Retired, Error>> + Send;
 
     /// Forgets a record; a token that stands for nothing is no error.
     fn delete(&self, token: &Token, call: &Call) -> impl Future<Output = Result<(), Error>> + Send;
@@ -165,11 +165,13 @@ pub enum Update {
 }
 
 /// What became of a token that was to be retired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Retired {
     /// It is retired.
     Done,
+    /// Somebody else has changed the session meanwhile; what they stored.
+    Conflict(Loaded),
     /// It was gone already: somebody logged out or renewed it first.
     Gone,
 }
@@ -181,7 +183,7 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn load<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, Found>;
     fn create<'a>(&'a self, record: &'a Record, call: &'a Call) -> Answer<'a, Token>;
     fn update<'a>(&'a self, token: &'a Token, seen: Version, record: &'a Record, call: &'a Call) -> Answer<'a, Update>;
-    fn retire<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, Retired>;
+    fn retire<'a>(&'a self, token: &'a Token, seen: Version, call: &'a Call) -> Answer<'a, Retired>;
     fn delete<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, ()>;
 }
 
@@ -198,8 +200,8 @@ impl<S: Store> AnyStore for S {
         Box::pin(Store::update(self, token, seen, record, call))
     }
 
-    fn retire<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, Retired> {
-        Box::pin(Store::retire(self, token, call))
+    fn retire<'a>(&'a self, token: &'a Token, seen: Version, call: &'a Call) -> Answer<'a, Retired> {
+        Box::pin(Store::retire(self, token, seen, call))
     }
 
     fn delete<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, ()> {

@@ -375,6 +375,8 @@ fn paths_are_those_that_routes_are_written_for() {
         ("http-api", "prod", "/prod", "/"),
         ("http-api", "prod", "/production", "/production"),
         ("http-api", "prod", "/posts", "/posts"),
+        // On a domain of one's own there is no stage: what looks like it is the visitor's.
+        ("http-api on its own domain", "prod", "/prod/posts", "/prod/posts"),
         ("http-api", "$default", "/$default/x", "/$default/x"),
         ("http-api", "$default", "/a b<c>\"", "/a%20b%3Cc%3E%22"),
         ("http-api", "$default", "/é?x#y", "/%C3%A9%3Fx%23y"),
@@ -386,7 +388,13 @@ fn paths_are_those_that_routes_are_written_for() {
         ("rest", "prod", "/prod/posts", "/prod/posts"),
         ("alb", "", "/posts", "/posts"),
     ] {
+        let (kind, domain) = match kind {
+            "http-api" => (kind, "abc.execute-api.eu-west-1.amazonaws.com"),
+            "http-api on its own domain" => ("http-api", "shop.example.com"),
+            kind => (kind, ""),
+        };
         let mut event = event(kind, &[]);
+        event["requestContext"]["domainName"] = json!(domain);
         event[if kind == "http-api" { "rawPath" } else { "path" }] = json!(raw);
         if !stage.is_empty() {
             event["requestContext"]["stage"] = json!(stage);
@@ -590,7 +598,7 @@ impl Store for Yielding {
         self.records.lock().unwrap().insert(token.as_str().into(), record.clone());
         Ok(Update::Done(token.clone()))
     }
-    async fn retire(&self, _: &Token, _: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
         Ok(Retired::Gone)
     }
     async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {

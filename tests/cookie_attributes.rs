@@ -567,6 +567,23 @@ async fn duplicates_are_never_resolved_by_their_order() {
     }
 }
 
+/// CA3: the clock's fractions cost no second of Max-Age.
+#[tokio::test]
+async fn max_age_is_whole_also_between_two_seconds() {
+    fn clock() -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_369_800_900)
+    }
+    let day = Duration::from_secs(86_400);
+    let options = CookieOptions::builder().expire_after(day).build().unwrap();
+    let layer = layer::<lambda_session::Values>(MemoryStore::new().unwrap())
+        .clock(clock)
+        .cookie(options)
+        .lifetime(Lifetime::new(day, day).unwrap());
+    let answer = send(&scripted(layer), "/set-a=1", &[]).await;
+    let line = answer.headers.iter().find(|(name, _)| name == "set-cookie").map(|(_, line)| line.clone()).unwrap();
+    assert!(line.ends_with("; Max-Age=86400"), "{line}");
+}
+
 /// CA9: with two authentic cookies a warning is logged, once a minute; a write begins afresh, a logout ends both.
 #[tokio::test]
 async fn two_authentic_cookies_are_warned_about_and_both_end_with_a_logout() {
@@ -585,8 +602,8 @@ async fn two_authentic_cookies_are_warned_about_and_both_end_with_a_logout() {
     let warnings = log.lines_with("WARN");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].ends_with(
-        "a request carried two different sessions in cookies named __Host-session: it counts as having none; \
-         another host or path of this domain may set the same name"
+        "a request carried two different sessions in cookies named __Host-session: it counts as having none; another \
+         host or path of this domain sets the same name, or the domain or path was changed and the name was not"
     ));
 
     let fresh = send(&app, "/set-b=1", &[both.as_bytes()]).await;

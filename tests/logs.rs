@@ -317,7 +317,7 @@ fn answers_that_may_not_arrive_whole_are_warned_about() {
     assert_eq!(
         warnings,
         [
-            "an answer of 5000000 bytes comes near Lambda's limit of 6 MB (1 MB behind an ALB)",
+            "an answer of 5000000 bytes comes near the limit: Lambda takes 6 MB, behind an ALB 1 MB",
             "an answer to an ALB sets several cookies: turn on lambda.multi_value_headers.enabled at the target group, \
              without it only the session's is sure to arrive",
         ]
@@ -342,7 +342,7 @@ async fn a_store_s_error_is_logged_where_it_is_answered() {
         async fn update(&self, _: &Token, _: Version, _: &Record, _: &Call) -> Result<Update, Error> {
             unreachable!("the load fails")
         }
-        async fn retire(&self, _: &Token, _: &Call) -> Result<Retired, Error> {
+        async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
             unreachable!("the load fails")
         }
         async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {

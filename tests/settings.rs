@@ -298,7 +298,14 @@ fn a_secret_is_taken_or_refused_by_rule() {
     let short = "the secret is too short: 43 characters of base64url or 64 hex digits are the least";
     let alphabet = "the secret is neither hex nor unpadded base64url (A-Z a-z 0-9 - _, unused bits zero)";
     let repetitive = "the secret is repetitive: it must come from a random generator";
-    let refused = |variable: &str, rule: &str| Err(format!("{variable}: {rule}; {make}"));
+    // What is advised never appends a second secret beside the refused one.
+    let refused = |variable: &str, rule: &str| {
+        let way_out = match variable {
+            "SECRET_KEY_BASE" => "replace it by what `lambda-session secret` prints",
+            _ => "copy the old secret whole, or take it out",
+        };
+        Err(format!("{variable}: {rule}; {way_out}"))
+    };
     let unset = Err(format!("SECRET_KEY_BASE is not set, and no session is safe without a secret: {make}"));
     let padded = format!("{SECRET}=");
     let placeholder = format!("change-me{SECRET}");

@@ -13,8 +13,9 @@ use tracing::warn;
 use crate::lambda::event::Kind;
 use crate::notice::Notice;
 
-/// Lambda takes answers of 6 MB; from here on a warning says that one comes near (security.md, AR3).
+/// Lambda takes answers of 6 MB, an ALB of 1 MB; from here on a warning says that one comes near (security.md, AR3).
 const LARGE_BODY_BYTES: usize = 5_000_000;
+const LARGE_ALB_BODY_BYTES: usize = 800_000;
 
 static LARGE_BODY: Notice = Notice::new();
 static MANY_COOKIES: Notice = Notice::new();
@@ -52,7 +53,8 @@ fn is_text(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    TEXT_TYPES.iter().any(|text| starts_with(essence, text)) || TEXT_SUFFIXES.iter().any(|text| essence.ends_with(text))
+    TEXT_TYPES.iter().any(|text| starts_with(essence, text))
+        || TEXT_SUFFIXES.iter().any(|text| essence.to_ascii_lowercase().ends_with(text))
 }
 
 /// Without regard to case, as content types are compared.
@@ -82,8 +84,14 @@ impl Answer {
     /// The answer to an event of this kind.
     pub fn new(kind: Kind, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        if body.len() >= LARGE_BODY_BYTES && LARGE_BODY.is_due_now() {
-            warn!("an answer of {} bytes comes near Lambda's limit of 6 MB (1 MB behind an ALB)", body.len());
+        let size = match &body {
+            // As base64.
+            Body::Binary(bytes) => bytes.len().div_ceil(3).saturating_mul(4),
+            body => body.len(),
+        };
+        let large = if matches!(kind, Kind::Alb | Kind::AlbMulti) { LARGE_ALB_BODY_BYTES } else { LARGE_BODY_BYTES };
+        if size >= large && LARGE_BODY.is_due_now() {
+            warn!("an answer of {size} bytes comes near the limit: Lambda takes 6 MB, behind an ALB 1 MB");
         }
         Self { kind, status: parts.status, headers: parts.headers, body }
     }

@@ -4,7 +4,8 @@ use std::{borrow::Cow, collections::HashMap, fmt, fmt::Write as _};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::Authority};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use lambda_http::aws_lambda_events::{apigw::ApiGatewayV2httpRequestContext, query_map::QueryMap};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Context, RequestExt};
@@ -151,7 +152,9 @@ impl Event {
 
         let raw_path = if kind == Kind::HttpApi { wire.raw_path.take() } else { wire.path.take() }.unwrap_or_default();
         let path = match (&hints.stage, kind) {
-            (Some(stage), Kind::HttpApi) => without_stage(&raw_path, stage),
+            (Some(stage), Kind::HttpApi) if is_generated(hints.domain_name.as_deref()) => {
+                without_stage(&raw_path, stage)
+            }
             _ => &raw_path,
         };
         let parameters = wire.multi_value_query_string_parameters.take().filter(|parameters| !parameters.0.is_empty());
@@ -161,7 +164,10 @@ impl Event {
             Kind::Rest => parameters.query(PARAMETER),
             Kind::Alb | Kind::AlbMulti => parameters.query(QUERY),
         };
-        let uri = uri(host, path, &query)?;
+        // Behind a load balancer's plain listener; API Gateway and function URLs know only https.
+        let is_plain = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "http");
+        let scheme = if is_plain { Scheme::HTTP } else { Scheme::HTTPS };
+        let uri = uri(scheme, host, path, &query)?;
         let query_parameters = match kind {
             Kind::Rest => parameters.into_map(),
             _ => query.parse().unwrap_or_default(),
@@ -283,6 +289,16 @@ fn readable_cookies(line: &str) -> Vec<u8> {
     line.split(';').map(str::as_bytes).filter(|cookie| is_header_value(cookie)).collect::<Vec<_>>().join(&b';')
 }
 
+/// Whether this is the domain that API Gateway has made for an API. Only there the path begins with the stage: on a
+/// domain of one's own, what looks like the stage is a part of the path, and without it another route would be met than
+/// the one whose authorizer was asked.
+fn is_generated(domain: Option<&str>) -> bool {
+    domain.is_some_and(|domain| {
+        let is_amazons = domain.ends_with(".amazonaws.com") || domain.ends_with(".amazonaws.com.cn");
+        is_amazons && domain.contains(".execute-api.")
+    })
+}
+
 /// An HTTP API's `rawPath` begins with the stage unless that is `$default`; routes do not.
 fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
     let is_in_path = stage != "$default" && !stage.is_empty();
@@ -294,7 +310,7 @@ fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
 }
 
 /// The URI, absolute if the host is one.
-fn uri(host: Option<&str>, path: &str, query: &str) -> Result<Uri, Error> {
+fn uri(scheme: Scheme, host: Option<&str>, path: &str, query: &str) -> Result<Uri, Error> {
     let path = encode(path, PATH);
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mark = if query.is_empty() { "" } else { "?" };
@@ -308,7 +324,7 @@ fn uri(host: Option<&str>, path: &str, query: &str) -> Result<Uri, Error> {
     // User information before a host is nothing that a Host header has.
     let authority = host.filter(|host| !host.contains('@')).and_then(|host| host.parse::<Authority>().ok());
     if authority.is_some() {
-        parts.scheme = Some(http::uri::Scheme::HTTPS);
+        parts.scheme = Some(scheme);
         parts.authority = authority;
     }
     Uri::from_parts(parts).map_err(|error| {

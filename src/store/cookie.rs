@@ -79,7 +79,7 @@ impl Store for CookieStore {
         self.seal(record, call).map(Update::Done)
     }
 
-    async fn retire(&self, _: &Token, _: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
         Ok(Retired::Done)
     }
 

@@ -154,10 +154,13 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
-        let Some((key, _)) = self.open(token, call) else { return Ok(Retired::Gone) };
+    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+        let Some((key, opened)) = self.open(token, call) else { return Ok(Retired::Gone) };
         let mut shelf = self.shelf();
         match shelf.at(&key, call.now()) {
+            Some(Place::Kept { record, version, .. }) if *version != seen => {
+                Ok(Retired::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 }))
+            }
             Some(Place::Kept { .. }) => {
                 shelf.places.insert(key, Place::Retired { until: later(call.now(), RETIRED_FOR) });
                 Ok(Retired::Done)

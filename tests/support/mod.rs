@@ -354,9 +354,9 @@ impl<S: Store> Store for CountingStore<S> {
         self.count(|calls| calls.updates += 1);
         self.inner.update(token, seen, record, call).await
     }
-    async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
         self.count(|calls| calls.retires += 1);
-        self.inner.retire(token, call).await
+        self.inner.retire(token, seen, call).await
     }
     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
         self.count(|calls| calls.deletes += 1);
@@ -426,9 +426,9 @@ impl<S: Store> Store for ScriptedStore<S> {
         self.turn().await?;
         self.inner.update(token, seen, record, call).await
     }
-    async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
         self.turn().await?;
-        self.inner.retire(token, call).await
+        self.inner.retire(token, seen, call).await
     }
     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
         self.turn().await?;
@@ -506,10 +506,10 @@ impl Store for Any {
             Any::Memory(store) => store.update(token, seen, record, call).await,
         }
     }
-    async fn retire(&self, token: &Token, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
         match self {
-            Any::Cookie(store) => store.retire(token, call).await,
-            Any::Memory(store) => store.retire(token, call).await,
+            Any::Cookie(store) => store.retire(token, seen, call).await,
+            Any::Memory(store) => store.retire(token, seen, call).await,
         }
     }
     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
