@@ -1061,3 +1061,65 @@ async fn asking_does_not_borrow_the_request() {
     });
     assert_eq!(send(&app, "/", &[]).await.sets(), Sets::Cookie);
 }
+
+/// A session that JSON cannot hold while `broken` is filled: its keys are no strings.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Breakable {
+    user: String,
+    broken: std::collections::HashMap<Vec<u8>, u8>,
+}
+
+/// Data that cannot be encoded is 500 and saves nothing, but never stands in the way of a logout.
+#[tokio::test]
+async fn a_logout_wins_over_data_that_cannot_be_encoded() {
+    let store = MemoryStore::with_keyring(keyring(&[0]));
+    let handler = |request: Request<String>| async move {
+        let mut session: Session<Breakable> = Session::of(&request).await?;
+        match request.uri().path() {
+            "/login" => session.user = "alice".into(),
+            "/read" => return Ok(Response::new(session.user.clone())),
+            "/break" => drop(session.broken.insert(vec![1], 1)),
+            "/break-and-destroy" => {
+                session.broken.insert(vec![1], 1);
+                drop(session);
+                Session::destroy(Session::<Breakable>::of(&request).await?);
+            }
+            _ => {
+                Session::destroy(session);
+                Session::<Breakable>::of(&request).await?.broken.insert(vec![1], 1);
+            }
+        }
+        Ok(Response::new(String::new()))
+    };
+    let app = with_handler::<Breakable, _, _>(layer(store.clone()), handler);
+    for (path, status, user) in
+        [("/break", 500, "alice"), ("/break-and-destroy", 200, ""), ("/destroy-and-break", 200, "")]
+    {
+        let line = cookie(&send(&app, "/login", &[]).await.token().unwrap());
+        assert_eq!(send(&app, path, &[line.as_bytes()]).await.status, status, "{path}");
+        assert_eq!(send(&app, "/read", &[line.as_bytes()]).await.body, user, "{path}");
+    }
+}
+
+/// AR7: the store's time is the store's: a handler that takes longer than it still has its session saved.
+#[tokio::test]
+async fn a_slow_handler_leaves_the_store_its_time() {
+    // A store that does not answer at once, so that the deadline counts.
+    let store = ScriptedStore::always(MemoryStore::with_keyring(keyring(&[0])), Turn::Wait);
+    let handler = |request: Request<String>| async move {
+        let mut session: Session = Session::of(&request).await?;
+        // Longer than the store's whole time; no clock of ours can be passed here.
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        session.insert("a", 1)?;
+        Ok(Response::new(String::new()))
+    };
+    let timeout = std::time::Duration::from_millis(200);
+    let app = with_handler::<Values, _, _>(layer::<Values>(store).store_timeout(timeout), handler);
+    let mut answering = Box::pin(app.oneshot(request("/", &[])));
+    let answer = loop {
+        if let std::task::Poll::Ready(answer) = step(answering.as_mut()) {
+            break answer.unwrap();
+        }
+    };
+    assert_eq!(answer.status(), 200);
+}

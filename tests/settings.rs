@@ -554,3 +554,28 @@ mod started {
         }
     }
 }
+
+/// A scope that differs in what nobody sees would share no session, silently.
+#[test]
+fn an_invisible_difference_of_scopes_is_refused() {
+    for scope in ["shop ", " shop", "shop\r", "sh\top"] {
+        let error = Settings::read(&lookup(&[("SESSION_SCOPE", scope)])).unwrap_err();
+        let expected = format!("SESSION_SCOPE is {scope:?}: take out blanks around it and control characters");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+/// Sessions in one environment's memory are unlikely to be meant on Lambda.
+#[test]
+fn memory_on_lambda_is_warned_about() {
+    let settings =
+        Settings::read(&lookup(&[("SESSION_STORE", "memory"), ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")])).unwrap();
+    assert_eq!(
+        settings.warnings(),
+        [
+            "SESSION_STORE=memory: every environment has sessions of its own and loses them when it is recycled; for tests \
+          and local development only"
+        ]
+    );
+    assert_eq!(Settings::read(&lookup(&[("SESSION_STORE", "memory")])).unwrap().warnings(), [""; 0]);
+}

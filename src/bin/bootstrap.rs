@@ -39,8 +39,8 @@ async fn create(mut session: Session, body: Bytes) -> Result<Response, Error> {
     let members: Map<String, Value> = match body.as_ref() {
         b"" => Map::new(),
         sent => match serde_json::from_slice(sent) {
-            Ok(members) => members,
-            Err(_) => return Ok(refused("send a JSON object, or nothing")),
+            Ok(members) if is_flat(&members) => members,
+            _ => return Ok(refused("send a JSON object of at most 60 levels, or nothing")),
         },
     };
     if members.contains_key("user") || members.contains_key("current_time") {
@@ -49,6 +49,18 @@ async fn create(mut session: Session, body: Bytes) -> Result<Response, Error> {
     session.extend(members);
     session.insert("current_time", OffsetDateTime::from(SystemTime::now()).format(&Rfc3339).unwrap_or_default())?;
     Ok(message("set some data in the session"))
+}
+
+/// Whether a session can hold it: it nests at most 64 levels deep.
+fn is_flat(members: &Map<String, Value>) -> bool {
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(values) => values.iter().map(depth).max().unwrap_or(0).saturating_add(1),
+            Value::Object(members) => members.values().map(depth).max().unwrap_or(0).saturating_add(1),
+            _ => 0,
+        }
+    }
+    members.values().all(|value| depth(value) < 60)
 }
 
 #[derive(Deserialize)]
@@ -99,7 +111,8 @@ enum Sender {
 impl Sender {
     fn of(headers: &HeaderMap) -> Self {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("application/x-www-form-urlencoded") { Self::Form } else { Self::Program }
+        let is_form = kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
+        if is_form { Self::Form } else { Self::Program }
     }
 
     fn answer(&self, text: &str) -> Response {
