@@ -11,6 +11,7 @@
 
 mod answer;
 mod event;
+mod wire;
 
 use std::{
     collections::HashMap,

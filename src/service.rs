@@ -19,7 +19,7 @@ use crate::commit::{Stamp, commit};
 use crate::cookie;
 use crate::layer::Settings;
 use crate::session::Handle;
-use crate::slot::{Closing, Slot, escaped, unavailable};
+use crate::slot::{Closing, Slot, Visit, escaped, lost, unavailable};
 use crate::store::Call;
 use crate::{Error, ErrorKind};
 
@@ -127,42 +127,10 @@ where
         let this = self.project();
         if this.committing.is_none() {
             let answer = ready!(this.handler.poll(cx));
-            let closing = this.slot.close();
-            let mut response = match (answer, &closing) {
-                (Ok(response), _) => response,
-                // A handler that passed on "unavailable" with `?` means this answer.
-                (Err(_), Closing::Unavailable(cause)) => {
-                    return Poll::Ready(Ok(refuse(this.slot, &unavailable(cause))));
-                }
-                (Err(error), _) => return Poll::Ready(Err(error)),
+            let (response, visit) = match settle(this.slot, answer) {
+                Settled::Answered(answer) => return Poll::Ready(answer),
+                Settled::Saving(response, visit) => (response, visit),
             };
-            let mut visit = match closing {
-                Closing::Untouched => {
-                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
-                    return Poll::Ready(Ok(response));
-                }
-                Closing::Unavailable(_) => {
-                    vary(response.headers_mut());
-                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
-                    return Poll::Ready(Ok(response));
-                }
-                Closing::Lost => {
-                    this.slot.settings.notices.log(&crate::slot::lost(), this.slot.now());
-                    vary(response.headers_mut());
-                    cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
-                    return Poll::Ready(Ok(response));
-                }
-                Closing::Escaped => return Poll::Ready(Ok(refuse(this.slot, &escaped()))),
-                Closing::Visited(visit) => visit,
-            };
-            vary(response.headers_mut());
-            if response.status().is_server_error() {
-                cookie::keep_last(response.headers_mut(), &this.slot.settings.name);
-                return Poll::Ready(Ok(response));
-            }
-            if let Some(failure) = visit.failure.take().filter(|_| !visit.is_destroyed) {
-                return Poll::Ready(Ok(refuse(this.slot, &failure)));
-            }
             let commit = Box::pin(commit(this.slot.clone(), visit));
             *this.committing = Some(Committing { response, commit });
         }
@@ -174,6 +142,38 @@ where
             Err(error) => refuse(this.slot, &error),
         }))
     }
+}
+
+enum Settled<B, E> {
+    Answered(Result<Response<B>, E>),
+    Saving(Response<B>, Box<Visit>),
+}
+
+/// Takes the session back from a handler that has answered: whether there is something to save, and if not the answer.
+fn settle<B: From<&'static str>, E>(slot: &Slot, answer: Result<Response<B>, E>) -> Settled<B, E> {
+    let closing = slot.close();
+    let mut response = match (answer, &closing) {
+        (Ok(response), _) => response,
+        // A handler that passed on "unavailable" with `?` means this answer.
+        (Err(_), Closing::Unavailable(cause)) => return Settled::Answered(Ok(refuse(slot, &unavailable(cause)))),
+        (Err(error), _) => return Settled::Answered(Err(error)),
+    };
+    if !matches!(closing, Closing::Untouched) {
+        vary(response.headers_mut());
+    }
+    match closing {
+        Closing::Visited(mut visit) if !response.status().is_server_error() => {
+            match visit.failure.take().filter(|_| !visit.is_destroyed) {
+                Some(failure) => return Settled::Answered(Ok(refuse(slot, &failure))),
+                None => return Settled::Saving(response, visit),
+            }
+        }
+        Closing::Escaped => return Settled::Answered(Ok(refuse(slot, &escaped()))),
+        Closing::Lost => slot.settings.notices.log(&lost(), slot.now()),
+        Closing::Visited(_) | Closing::Unavailable(_) | Closing::Untouched => {}
+    }
+    cookie::keep_last(response.headers_mut(), &slot.settings.name);
+    Settled::Answered(Ok(response))
 }
 
 fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<B> {
