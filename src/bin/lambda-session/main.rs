@@ -32,7 +32,7 @@ use crate::output::{Failure, Out, tell};
 
 /// Secrets, local runs and explanations for sessions on AWS Lambda.
 #[derive(Parser, Debug)]
-#[command(name = "lambda-session", version, after_help = EXAMPLES)]
+#[command(name = "lambda-session", version, after_help = EXAMPLES, color = output::help_colour())]
 struct Cli {
     #[command(subcommand)]
     command: Command,

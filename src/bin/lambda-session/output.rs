@@ -95,6 +95,11 @@ pub(crate) fn function_prefix() -> String {
     if io::stderr().is_terminal() && colour_is_wanted() { Style::Dim.around(text) } else { text.to_owned() }
 }
 
+/// The same rule for clap, which by itself would colour help for a dumb terminal where `CI` is set.
+pub(crate) fn help_colour() -> clap::ColorChoice {
+    if colour_is_wanted() { clap::ColorChoice::Auto } else { clap::ColorChoice::Never }
+}
+
 fn colour_is_wanted() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
