@@ -34,6 +34,7 @@ use crate::cookie::{CookieOptions, SameSite, quoted};
 use crate::keyring::{Keyring, Secret};
 use crate::layer::SCOPE_LIMIT_BYTES;
 use crate::lifetime::{LONGEST, Lifetime};
+use crate::secrets::Keys;
 use crate::session::Data;
 use crate::store::{CookieStore, MemoryStore};
 use crate::{Error, SessionLayer, dotenv};
@@ -233,11 +234,11 @@ impl Settings {
     /// # Errors
     ///
     /// None of today's settings, which are checked already.
-    pub fn layer<T: Data>(self, keyring: Keyring) -> Result<SessionLayer<T>, Error> {
+    pub fn layer<T: Data>(self, keys: impl Into<Keys>) -> Result<SessionLayer<T>, Error> {
         let layer = match (self.store, self.protection) {
-            (StoreKind::Memory, _) => SessionLayer::new(MemoryStore::with_keyring(keyring)),
-            (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keyring)),
-            (StoreKind::Cookie, Protection::Signed) => SessionLayer::new(CookieStore::signed(keyring)),
+            (StoreKind::Memory, _) => SessionLayer::new(MemoryStore::with_keyring(keys)),
+            (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keys)),
+            (StoreKind::Cookie, Protection::Signed) => SessionLayer::new(CookieStore::signed(keys)),
         };
         layer.cookie(self.cookie).lifetime(self.lifetime).scope(&self.scope)
     }

@@ -1,18 +1,27 @@
-//! The secrets: what one must be ([`Secret`]), and the ring of them that seals with the first and opens with all
+//! The secrets: what one must be ([`Secret`]), and the ring of them that seals with one and opens with all
 //! ([`Keyring`]).
 //!
 //! ```text
 //! PRK = HKDF-Extract-SHA256(salt = "lambda-session/v1", ikm = secret)
 //! K_enc, K_mac, K_ref = HKDF-Expand(PRK, "enc" | "mac" | "ref", 32 bytes);  kid = HKDF-Expand(PRK, "kid", 2 bytes)
 //! ```
+//!
+//! As text, in a parameter or a file, a ring is one key a line, the newest first, with the time from which on it seals:
+//!
+//! ```text
+//! # made by `lambda-session secret`
+//! v1 2026-11-22T18:00:00Z <43 characters of base64url: 32 bytes>
+//! v1 2026-08-20T09:00:00Z <43 characters>
+//! ```
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::Hmac;
 use sha2::Sha256;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::random::{self, RandomSource};
@@ -150,8 +159,12 @@ struct Ring {
     others: Vec<Key>,
 }
 
+/// The version that a line of a ring's text begins with.
+const LINE_VERSION: &str = "v1";
+
 /// What one secret becomes: four keys with labels of their own; the secret itself is never a cipher key.
 pub(crate) struct Key {
+    not_before: SystemTime,
     pub(crate) kid: [u8; 2],
     pub(crate) encryption: Aes256GcmSiv,
     pub(crate) mac: Hmac<Sha256>,
@@ -165,9 +178,52 @@ impl Keyring {
     ///
     /// [`ErrorKind::Config`] if there is none.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Result<Self, Error> {
-        let mut keys = secrets.into_iter().map(|secret| Key::derive(&secret.0));
+        Self::dated(secrets.into_iter().map(|secret| (SystemTime::UNIX_EPOCH, secret)))
+    }
+
+    /// A ring of secrets, each with the time from which on it seals: of those whose time has come the newest does, and
+    /// where two are alike the first. All open at once, so environments that learn of a new key at different times never
+    /// meet a token that they cannot open. If no time has come (a clock that is behind), the earliest seals.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if there is none.
+    pub fn dated(secrets: impl IntoIterator<Item = (SystemTime, Secret)>) -> Result<Self, Error> {
+        let mut keys = secrets.into_iter().map(|(not_before, secret)| Key::derive(&secret.0, not_before));
         let first = keys.next().ok_or_else(|| Error::config("a keyring needs at least one secret"))??;
         Ok(Self(Arc::new(Ring { first, others: keys.collect::<Result<_, _>>()? })))
+    }
+
+    /// The ring that this text spells: lines as drawn in the [module](self), or one bare secret.
+    ///
+    /// ```
+    /// use lambda_session::keyring::{Keyring, Secret};
+    ///
+    /// let ring = Keyring::parse(&format!("# today's\nv1 2026-11-22T18:00:00Z {}\n", *Secret::generate()?))?;
+    /// assert_eq!(ring.len(), 1);
+    ///
+    /// let error = Keyring::parse("v1 yesterday abc").unwrap_err();
+    /// assert_eq!(error.to_string(), "line 1: the time is none: write it as 2026-11-22T18:00:00Z");
+    /// # Ok::<(), lambda_session::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] names the line and the rule, never what stands there.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim_start_matches('\u{feff}');
+        let lines =
+            (1_usize..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let lines: Vec<_> = lines.collect();
+        if let [(_, bare)] = lines.as_slice()
+            && !bare.contains([' ', '\t'])
+        {
+            return Self::new([Secret::parse(bare)?]);
+        }
+        let keys = lines
+            .into_iter()
+            .map(|(number, line)| parse_line(line).map_err(|error| Error::config(format!("line {number}: {error}"))));
+        Self::dated(keys.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// How many secrets the ring holds: at least one.
@@ -176,9 +232,18 @@ impl Keyring {
         self.0.others.len().saturating_add(1)
     }
 
-    /// The key that seals today.
-    pub(crate) fn sealing(&self) -> &Key {
-        &self.0.first
+    /// The key that seals now, with its place in the ring.
+    pub(crate) fn sealing(&self, now: SystemTime) -> (usize, &Key) {
+        let first = (0, &self.0.first);
+        let others = || (1_usize..).zip(&self.0.others);
+        if self.0.first.not_before <= now || self.0.others.iter().any(|key| key.not_before <= now) {
+            others().filter(|(_, key)| key.not_before <= now).fold(first, |best, other| {
+                let is_better = best.1.not_before > now || other.1.not_before > best.1.not_before;
+                if is_better { other } else { best }
+            })
+        } else {
+            others().fold(first, |best, other| if other.1.not_before < best.1.not_before { other } else { best })
+        }
     }
 
     /// All keys of this id, with their places in the ring: nearly always one or none.
@@ -197,7 +262,7 @@ impl fmt::Debug for Keyring {
 }
 
 impl Key {
-    fn derive(secret: &[u8]) -> Result<Self, Error> {
+    fn derive(secret: &[u8], not_before: SystemTime) -> Result<Self, Error> {
         let hkdf = Hkdf::<Sha256>::new(Some(SALT), secret);
         let expand = |label: &str, key: &mut [u8]| {
             hkdf.expand(label.as_bytes(), key)
@@ -212,8 +277,22 @@ impl Key {
         let reference = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_slice()).map_err(key_length)?;
         let mut kid = [0; 2];
         expand("kid", &mut kid)?;
-        Ok(Self { kid, encryption, mac, reference })
+        Ok(Self { not_before, kid, encryption, mac, reference })
     }
+}
+
+fn parse_line(line: &str) -> Result<(SystemTime, Secret), Error> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(version), Some(time), Some(secret), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(Error::config("it is no key: write version, time and secret, as v1 2026-11-22T18:00:00Z AbC…"));
+    };
+    if version != LINE_VERSION {
+        return Err(Error::config(format!("its version is not {LINE_VERSION}")));
+    }
+    let time = OffsetDateTime::parse(time, &Rfc3339)
+        .map_err(|_| Error::config("the time is none: write it as 2026-11-22T18:00:00Z"))?;
+    Ok((time.into(), Secret::parse(secret)?))
 }
 
 fn key_length(error: impl fmt::Display) -> Error {
@@ -295,7 +374,7 @@ mod tests {
     #[test]
     fn the_key_id_agrees_with_the_vector() {
         let ring = Keyring::new([Secret::parse(VECTOR).unwrap()]).unwrap();
-        assert_eq!(ring.sealing().kid, [0xa2, 0x77]);
+        assert_eq!(ring.sealing(SystemTime::UNIX_EPOCH).1.kid, [0xa2, 0x77]);
     }
 
     /// CC6: the labels give keys that differ pairwise, and none of them is the secret.
@@ -315,6 +394,55 @@ mod tests {
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), 6);
+    }
+
+    /// SS7: a key opens at once and seals from its time on; a clock that is behind seals with the earliest.
+    #[test]
+    fn the_newest_key_whose_time_has_come_seals() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let secret = |seed: u8| Secret::from_bytes((0..32).map(|i| i ^ seed).collect()).unwrap();
+        for (name, times, now, place) in [
+            ("one", vec![50], 100, 0),
+            ("the newest", vec![90, 50], 100, 0),
+            ("the newest, in any order", vec![50, 90], 100, 1),
+            ("the first of two alike", vec![90, 90], 100, 0),
+            ("one to come", vec![110, 50], 100, 1),
+            ("one to come, from its time on", vec![110, 50], 110, 0),
+            ("a clock behind", vec![110, 105], 100, 1),
+        ] {
+            let keys = times.iter().zip(1..).map(|(time, seed)| (at(*time), secret(seed)));
+            let ring = Keyring::dated(keys).unwrap();
+            assert_eq!(ring.sealing(at(now)).0, place, "{name}");
+        }
+    }
+
+    /// SS2: a ring's text is refused by line and rule, and nothing of it is repeated.
+    #[test]
+    fn a_bad_line_is_named_by_number_and_rule() {
+        let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        for (name, text, expected) in [
+            (
+                "two words",
+                format!("# one\n\nv1 {good}"),
+                "line 3: it is no key: write version, time and secret, as v1 2026-11-22T18:00:00Z AbC…",
+            ),
+            ("a version to come", format!("v2 2026-11-22T18:00:00Z {good}"), "line 1: its version is not v1"),
+            ("no time", format!("v1 now {good}"), "line 1: the time is none: write it as 2026-11-22T18:00:00Z"),
+            (
+                "two bare secrets",
+                format!("{good}\n{good}"),
+                "line 1: it is no key: write version, time and secret, as v1 2026-11-22T18:00:00Z AbC…",
+            ),
+            (
+                "a weak secret",
+                format!("v1 2026-11-22T18:00:00Z {good}\nv1 2026-11-22T18:00:00Z hunter2"),
+                "line 2: the secret is too short: 43 characters of base64url or 64 hex digits are the least",
+            ),
+            ("nothing", "# nothing\n".into(), "a keyring needs at least one secret"),
+        ] {
+            assert_eq!(Keyring::parse(&text).unwrap_err().to_string(), expected, "{name}");
+        }
+        assert_eq!(Keyring::parse(&format!("\u{feff}{good}\r\n")).unwrap().len(), 1);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod notice;
 pub mod random;
 pub mod record;
 mod seal;
+pub mod secrets;
 mod service;
 mod session;
 mod slot;

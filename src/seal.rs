@@ -270,9 +270,12 @@ mod tests {
             buffer.fill(0);
             Ok(())
         };
-        assert_eq!(encrypt(ring.sealing(), BINDING, &record(), zeros).unwrap().as_str(), ENCRYPTED);
-        assert_eq!(sign(ring.sealing(), BINDING, &record()).as_str(), SIGNED);
-        assert_eq!(refer(ring.sealing(), BINDING, reference()).as_str(), REFERENCE);
+        assert_eq!(
+            encrypt(ring.sealing(SystemTime::UNIX_EPOCH).1, BINDING, &record(), zeros).unwrap().as_str(),
+            ENCRYPTED
+        );
+        assert_eq!(sign(ring.sealing(SystemTime::UNIX_EPOCH).1, BINDING, &record()).as_str(), SIGNED);
+        assert_eq!(refer(ring.sealing(SystemTime::UNIX_EPOCH).1, BINDING, reference()).as_str(), REFERENCE);
 
         assert!(open(&ring, Format::Encrypted, BINDING, &token(ENCRYPTED)).unwrap().inner == record());
         assert!(open(&ring, Format::Signed, BINDING, &token(SIGNED)).unwrap().inner == record());
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_token_opens_only_where_it_was_sealed() {
         let ring = ring();
-        let sealed = sign(ring.sealing(), Binding { name: "ab", scope: "c" }, &record());
+        let sealed = sign(ring.sealing(SystemTime::UNIX_EPOCH).1, Binding { name: "ab", scope: "c" }, &record());
         for (name, scope) in [("a", "bc"), ("ab", "d"), ("ac", "c"), ("abc", ""), ("", "abc")] {
             let refused = open(&ring, Format::Signed, Binding { name, scope }, &sealed).err();
             assert_eq!(refused, Some(Refusal::Seal), "{name} {scope}");
@@ -341,7 +344,7 @@ mod tests {
             })
             .filter_map(Result::ok)
             .map(|secret| Keyring::new([secret]).unwrap())
-            .map(|ring| (ring.clone(), ring.sealing().kid))
+            .map(|ring| (ring.clone(), ring.sealing(SystemTime::UNIX_EPOCH).1.kid))
             .next()
             .unwrap();
         let mut bytes = token(ENCRYPTED).decode().unwrap();
@@ -354,7 +357,7 @@ mod tests {
     #[test]
     fn no_random_bytes_nothing_sealed() {
         let broken: RandomSource = |_| Err(Error::new(ErrorKind::Random, "none"));
-        let error = encrypt(ring().sealing(), BINDING, &record(), broken).err().unwrap();
+        let error = encrypt(ring().sealing(SystemTime::UNIX_EPOCH).1, BINDING, &record(), broken).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Random);
     }
 
@@ -365,7 +368,7 @@ mod tests {
         let zeros: RandomSource = |_| Ok(());
         let seal = |payload: &str| {
             let record = Record::new(payload.into(), SystemTime::UNIX_EPOCH).unwrap();
-            encrypt(ring.sealing(), BINDING, &record, zeros).unwrap().decode().unwrap()
+            encrypt(ring.sealing(SystemTime::UNIX_EPOCH).1, BINDING, &record, zeros).unwrap().decode().unwrap()
         };
         let (one, same, two) = (seal(r#"{"n":1}"#), seal(r#"{"n":1}"#), seal(r#"{"n":2}"#));
         assert_eq!(one, same);

@@ -5,6 +5,7 @@ use crate::keyring::Keyring;
 use crate::merge::sizes;
 use crate::random::{self, RandomSource};
 use crate::seal::{self, Binding, Format};
+use crate::secrets::Keys;
 use crate::store::{Call, Found, Loaded, Retired, Store, Update, Version};
 use crate::{Error, ErrorKind, Record, Token};
 
@@ -26,20 +27,20 @@ use crate::{Error, ErrorKind, Record, Token};
 /// ```
 #[derive(Clone, Debug)]
 pub struct CookieStore {
-    keyring: Keyring,
+    keys: Keys,
     format: Format,
     random: RandomSource,
 }
 
 impl CookieStore {
     /// Sessions that their owner can neither read nor change.
-    pub fn encrypted(keyring: Keyring) -> Self {
-        Self { keyring, format: Format::Encrypted, random: random::system }
+    pub fn encrypted(keys: impl Into<Keys>) -> Self {
+        Self { keys: keys.into(), format: Format::Encrypted, random: random::system }
     }
 
     /// Sessions that their owner can read but not change: for data that is no secret from them.
-    pub fn signed(keyring: Keyring) -> Self {
-        Self { keyring, format: Format::Signed, random: random::system }
+    pub fn signed(keys: impl Into<Keys>) -> Self {
+        Self { keys: keys.into(), format: Format::Signed, random: random::system }
     }
 
     /// Takes nonces from another source: for tests of what happens without random bytes.
@@ -48,8 +49,9 @@ impl CookieStore {
         self
     }
 
-    fn seal(&self, record: &Record, call: &Call) -> Result<Token, Error> {
-        let key = self.keyring.sealing();
+    async fn seal(&self, record: &Record, call: &Call) -> Result<Token, Error> {
+        let ring = self.keys.at(call.now(), call.deadline()).await?;
+        let (_, key) = ring.sealing(call.now());
         let token = match self.format {
             Format::Encrypted => seal::encrypt(key, binding(call), record, self.random)?,
             _ => seal::sign(key, binding(call), record),
@@ -64,19 +66,17 @@ impl CookieStore {
 
 impl Store for CookieStore {
     async fn load(&self, token: &Token, call: &Call) -> Result<Found, Error> {
-        let opened = seal::open(&self.keyring, self.format, binding(call), token);
-        Ok(opened.map_or(Found::Nothing, |opened| {
-            let stale_key = opened.key != 0;
-            Found::Live(Loaded { record: opened.inner, version: Version::default(), stale_key })
-        }))
+        let open = |ring: &Keyring| seal::open(ring, self.format, binding(call), token);
+        let Some(opened) = self.keys.open(call, open).await? else { return Ok(Found::Nothing) };
+        Ok(Found::Live(Loaded { record: opened.inner, version: Version::default(), stale_key: opened.is_stale }))
     }
 
     async fn create(&self, record: &Record, call: &Call) -> Result<Token, Error> {
-        self.seal(record, call)
+        self.seal(record, call).await
     }
 
     async fn update(&self, _: &Token, _: Version, record: &Record, call: &Call) -> Result<Update, Error> {
-        self.seal(record, call).map(Update::Done)
+        self.seal(record, call).await.map(Update::Done)
     }
 
     async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {

@@ -9,7 +9,8 @@ use std::{
 
 use crate::keyring::{Keyring, Secret};
 use crate::random::{self, RandomSource};
-use crate::seal::{self, Binding, Opened, Reference};
+use crate::seal::{self, Binding, Reference};
+use crate::secrets::{Keys, Unsealed};
 use crate::store::{Call, Found, Loaded, RETIRED_FOR, Retired, Store, Update, Version};
 use crate::token::{SessionId, StorageKey};
 use crate::{Error, Record, Token};
@@ -32,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// ```
 #[derive(Clone)]
 pub struct MemoryStore {
-    keyring: Keyring,
+    keys: Keys,
     random: RandomSource,
     shelf: Arc<Mutex<Shelf>>,
 }
@@ -59,8 +60,8 @@ impl MemoryStore {
     }
 
     /// An empty store whose references this ring signs.
-    pub fn with_keyring(keyring: Keyring) -> Self {
-        Self { keyring, random: random::system, shelf: Arc::default() }
+    pub fn with_keyring(keys: impl Into<Keys>) -> Self {
+        Self { keys: keys.into(), random: random::system, shelf: Arc::default() }
     }
 
     /// Takes ids from another source: for tests of what happens without random bytes.
@@ -70,8 +71,8 @@ impl MemoryStore {
     }
 
     /// The same sessions under another ring, as after a rotation.
-    pub fn rotated(&self, keyring: Keyring) -> Self {
-        Self { keyring, ..self.clone() }
+    pub fn rotated(&self, keys: impl Into<Keys>) -> Self {
+        Self { keys: keys.into(), ..self.clone() }
     }
 
     /// How many records are kept, retired ones not counted.
@@ -88,14 +89,15 @@ impl MemoryStore {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, token: &Token, call: &Call) -> Option<(StorageKey, Opened<Reference>)> {
-        let opened = seal::dereference(&self.keyring, binding(call), token).ok()?;
-        Some((opened.inner.id.storage_key(call.scope()), opened))
+    async fn open(&self, token: &Token, call: &Call) -> Result<Option<(StorageKey, Unsealed<Reference>)>, Error> {
+        let opened = self.keys.open(call, |ring| seal::dereference(ring, binding(call), token)).await?;
+        Ok(opened.map(|opened| (opened.inner.id.storage_key(call.scope()), opened)))
     }
+}
 
-    fn refer(&self, id: SessionId, call: &Call) -> Token {
-        seal::refer(self.keyring.sealing(), binding(call), Reference { id, node: [0; 4] })
-    }
+fn refer(ring: &Keyring, id: SessionId, call: &Call) -> Token {
+    let (_, key) = ring.sealing(call.now());
+    seal::refer(key, binding(call), Reference { id, node: [0; 4] })
 }
 
 impl Shelf {
@@ -123,10 +125,10 @@ impl Place {
 
 impl Store for MemoryStore {
     async fn load(&self, token: &Token, call: &Call) -> Result<Found, Error> {
-        let Some((key, opened)) = self.open(token, call) else { return Ok(Found::Nothing) };
+        let Some((key, opened)) = self.open(token, call).await? else { return Ok(Found::Nothing) };
         Ok(match self.shelf().at(&key, call.now()) {
             Some(Place::Kept { record, version, .. }) => {
-                Found::Live(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 })
+                Found::Live(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale })
             }
             Some(Place::Retired { .. }) => Found::Retired,
             None => Found::Nothing,
@@ -134,32 +136,33 @@ impl Store for MemoryStore {
     }
 
     async fn create(&self, record: &Record, call: &Call) -> Result<Token, Error> {
+        let ring = self.keys.at(call.now(), call.deadline()).await?;
         let id = SessionId::random(self.random)?;
         self.shelf().keep(id.storage_key(call.scope()), record, call);
-        Ok(self.refer(id, call))
+        Ok(refer(&ring, id, call))
     }
 
     async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
-        let Some((key, opened)) = self.open(token, call) else { return Ok(Update::Gone) };
+        let Some((key, opened)) = self.open(token, call).await? else { return Ok(Update::Gone) };
         let mut shelf = self.shelf();
         match shelf.at(&key, call.now()) {
             Some(Place::Kept { version, .. }) if *version == seen => {
                 shelf.keep(key, record, call);
-                Ok(Update::Done(self.refer(opened.inner.id, call)))
+                Ok(Update::Done(refer(&opened.ring, opened.inner.id, call)))
             }
             Some(Place::Kept { record, version, .. }) => {
-                Ok(Update::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 }))
+                Ok(Update::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale }))
             }
             Some(Place::Retired { .. }) | None => Ok(Update::Gone),
         }
     }
 
     async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
-        let Some((key, opened)) = self.open(token, call) else { return Ok(Retired::Gone) };
+        let Some((key, opened)) = self.open(token, call).await? else { return Ok(Retired::Gone) };
         let mut shelf = self.shelf();
         match shelf.at(&key, call.now()) {
             Some(Place::Kept { record, version, .. }) if *version != seen => {
-                Ok(Retired::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.key != 0 }))
+                Ok(Retired::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale }))
             }
             Some(Place::Kept { .. }) => {
                 shelf.places.insert(key, Place::Retired { until: later(call.now(), RETIRED_FOR) });
@@ -170,7 +173,7 @@ impl Store for MemoryStore {
     }
 
     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
-        if let Some((key, _)) = self.open(token, call) {
+        if let Some((key, _)) = self.open(token, call).await? {
             self.shelf().places.remove(&key);
         }
         Ok(())

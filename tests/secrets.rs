@@ -1,0 +1,281 @@
+//! A ring that is refreshed while the function lives (security.md, SS5 to SS9; faults F9, F15, F17), with time passed in.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
+};
+
+use lambda_session::keyring::{Keyring, Secret};
+use lambda_session::secrets::{Keys, Secrets};
+use lambda_session::store::{Call, CookieStore, Found, Store};
+use lambda_session::{Error, ErrorKind, Lifetime, Record, Token};
+
+/// A source that answers what the test has put into it, the last answer again and again.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<Answer>,
+    calls: u32,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Ring(Vec<(u64, u8)>),
+    Fails(ErrorKind),
+    Hangs,
+}
+
+impl Scripted {
+    fn answers(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let script = Script { answers: answers.into_iter().collect(), calls: 0 };
+        Self(Arc::new(Mutex::new(script)))
+    }
+
+    fn then(&self, answer: Answer) {
+        let mut script = self.0.lock().unwrap();
+        script.answers.clear();
+        script.answers.push_back(answer);
+    }
+
+    fn calls(&self) -> u32 {
+        self.0.lock().unwrap().calls
+    }
+}
+
+impl Secrets for Scripted {
+    async fn fetch(&self) -> Result<Keyring, Error> {
+        let answer = {
+            let mut script = self.0.lock().unwrap();
+            script.calls += 1;
+            if script.answers.len() > 1 { script.answers.pop_front() } else { script.answers.front().cloned() }.unwrap()
+        };
+        match answer {
+            Answer::Ring(keys) => ring(&keys),
+            Answer::Fails(kind) => Err(Error::new(kind, "as scripted")),
+            Answer::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+fn secret(seed: u8) -> Secret {
+    Secret::from_bytes((0..32).map(|i| i ^ seed.wrapping_mul(37)).collect()).unwrap()
+}
+
+/// Keys by the second from which on they seal, and their seed.
+fn ring(keys: &[(u64, u8)]) -> Result<Keyring, Error> {
+    Keyring::dated(keys.iter().map(|(from, seed)| (at(*from), secret(*seed))))
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(START + seconds)
+}
+
+const START: u64 = 1_795_369_800;
+
+/// No jitter: the middle of its range.
+fn middle(buffer: &mut [u8]) -> Result<(), Error> {
+    buffer.iter_mut().zip([0x80, 0]).for_each(|(byte, value)| *byte = value);
+    Ok(())
+}
+
+fn call(now: SystemTime) -> Call {
+    let lifetime = Lifetime::new(Duration::from_secs(90_000), Duration::from_secs(200_000)).unwrap();
+    Call::new(now, Instant::now() + Duration::from_secs(5), lifetime, "__Host-session", "")
+}
+
+async fn store(source: &Scripted) -> CookieStore {
+    CookieStore::encrypted(Keys::refreshed_at(source.clone(), at(0), middle).await.unwrap())
+}
+
+async fn seal(store: &CookieStore, seconds: u64) -> Result<Token, Error> {
+    store.create(&Record::new(b"{}".to_vec(), at(seconds)).unwrap(), &call(at(seconds))).await
+}
+
+async fn opens(store: &CookieStore, token: &Token, seconds: u64) -> bool {
+    matches!(store.load(token, &call(at(seconds))).await, Ok(Found::Live(_)))
+}
+
+/// SS6: one call at start, none while the ring is fresh, one when it is older than 300 s.
+#[tokio::test]
+async fn a_fresh_ring_is_not_fetched_again() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    for seconds in 0..299 {
+        seal(&store, seconds).await.unwrap();
+    }
+    assert_eq!(source.calls(), 1);
+    seal(&store, 301).await.unwrap();
+    assert_eq!(source.calls(), 2);
+}
+
+/// SS6: the time after which it is fetched differs by up to a fifth, so that environments do not ask in step.
+#[tokio::test]
+async fn environments_do_not_refresh_in_step() {
+    for (random, last_fresh, first_stale) in [
+        ((|_| Ok(())) as fn(&mut [u8]) -> Result<(), Error>, 239, 241),
+        (
+            |b| {
+                b.fill(255);
+                Ok(())
+            },
+            359,
+            361,
+        ),
+    ] {
+        let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+        let store = CookieStore::encrypted(Keys::refreshed_at(source.clone(), at(0), random).await.unwrap());
+        seal(&store, last_fresh).await.unwrap();
+        assert_eq!(source.calls(), 1);
+        seal(&store, first_stale).await.unwrap();
+        assert_eq!(source.calls(), 2);
+    }
+}
+
+/// F9, SS6: a source that is down for a day costs one attempt every 30 s and loses no session; after that it is an outage.
+#[tokio::test]
+async fn the_last_good_ring_serves_for_a_day() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let token = seal(&store, 0).await.unwrap();
+    source.then(Answer::Fails(ErrorKind::Unavailable));
+    let mut calls = source.calls();
+    for seconds in (301..86_400).step_by(5) {
+        assert!(opens(&store, &token, seconds).await, "at {seconds} s");
+    }
+    calls = source.calls() - calls;
+    assert!((86_100 / 35..=86_100 / 30 + 1).contains(&calls), "{calls} calls");
+    let error = store.load(&token, &call(at(86_400))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    source.then(Answer::Ring(vec![(0, 1)]));
+    assert!(opens(&store, &token, 86_431).await, "it recovers by itself");
+}
+
+/// SS6: a refresh that finds a bad or denied parameter keeps the ring.
+#[tokio::test]
+async fn a_bad_refresh_keeps_the_ring() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let token = seal(&store, 0).await.unwrap();
+    source.then(Answer::Fails(ErrorKind::Config));
+    assert!(opens(&store, &token, 301).await);
+}
+
+/// SS5: what will not pass by itself ends the start; what may pass does not, and is 503 until it has.
+#[tokio::test]
+async fn permanent_trouble_ends_the_start_and_passing_trouble_does_not() {
+    let denied = Scripted::answers([Answer::Fails(ErrorKind::Config)]);
+    let error = Keys::refreshed_at(denied, at(0), middle).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+
+    let source = Scripted::answers([Answer::Fails(ErrorKind::Unavailable)]);
+    let store = store(&source).await;
+    assert_eq!(seal(&store, 1).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(source.calls(), 1, "not asked again within 30 s");
+    source.then(Answer::Ring(vec![(0, 1)]));
+    seal(&store, 31).await.unwrap();
+}
+
+/// F12: a source that hangs costs a request at most its own time, and then the last good ring serves.
+#[tokio::test(start_paused = true)]
+async fn a_hanging_source_costs_half_a_second_at_most() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let token = seal(&store, 0).await.unwrap();
+    source.then(Answer::Hangs);
+    let start = tokio::time::Instant::now();
+    assert!(opens(&store, &token, 301).await);
+    assert!(start.elapsed() <= Duration::from_millis(510), "{:?}", start.elapsed());
+    let start = tokio::time::Instant::now();
+    assert!(opens(&store, &token, 302).await);
+    assert_eq!(start.elapsed(), Duration::ZERO, "not twice in 30 s");
+}
+
+/// SS7, F17: environments that refresh at different times never meet a token that they cannot open, through a rotation.
+#[tokio::test]
+async fn a_rotation_loses_nobody_whenever_environments_refresh() {
+    let rotated = Answer::Ring(vec![(900, 2), (0, 1)]);
+    let (early, late) = (Scripted::answers([rotated.clone()]), Scripted::answers([Answer::Ring(vec![(0, 1)])]));
+    let (early_store, late_store) = (store(&early).await, store(&late).await);
+    late.then(rotated);
+    for seconds in (0..2000).step_by(10) {
+        for (from, to) in [(&early_store, &late_store), (&late_store, &early_store)] {
+            let token = seal(from, seconds).await.unwrap();
+            assert!(opens(to, &token, seconds).await, "at {seconds} s");
+        }
+    }
+    let token = seal(&early_store, 2000).await.unwrap();
+    let alone = CookieStore::encrypted(Keyring::new([secret(2)]).unwrap());
+    assert!(opens(&alone, &token, 2000).await, "the new key seals from its time on");
+}
+
+/// What an old key sealed is sealed anew on its next visit.
+#[tokio::test]
+async fn what_an_old_key_sealed_is_stale() {
+    let source = Scripted::answers([Answer::Ring(vec![(100, 2), (0, 1)])]);
+    let store = store(&source).await;
+    let token = seal(&store, 0).await.unwrap();
+    for (seconds, stale) in [(99, false), (100, true)] {
+        match store.load(&token, &call(at(seconds))).await.unwrap() {
+            Found::Live(loaded) => assert_eq!(loaded.stale_key, stale, "at {seconds} s"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// SS8: a key id that the ring does not know asks for a refresh at most once a minute.
+#[tokio::test]
+async fn an_unknown_key_id_asks_at_most_once_a_minute() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let foreign = seal(&CookieStore::encrypted(Keyring::new([secret(9)]).unwrap()), 1).await.unwrap();
+    for seconds in 1..=60 {
+        assert!(!opens(&store, &foreign, seconds).await);
+    }
+    assert_eq!(source.calls(), 2);
+    source.then(Answer::Ring(vec![(0, 9), (0, 1)]));
+    assert!(opens(&store, &foreign, 61).await, "a key that came meanwhile is found at once");
+    assert_eq!(source.calls(), 3);
+}
+
+/// SS9: a key that is gone from the ring opens nothing once the ring is fetched.
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_after_the_refresh() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let token = seal(&store, 0).await.unwrap();
+    source.then(Answer::Ring(vec![(0, 2)]));
+    assert!(opens(&store, &token, 299).await);
+    assert!(!opens(&store, &token, 301).await);
+}
+
+/// F15: a clock that jumps never stops the refreshing for longer than one interval.
+#[tokio::test]
+async fn a_clock_that_went_back_does_not_stop_the_refreshing() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    seal(&store, 100_000).await.unwrap();
+    assert_eq!(source.calls(), 2);
+    seal(&store, 10).await.unwrap();
+    assert_eq!(source.calls(), 3, "back by a day: fetched at once");
+}
+
+/// Tasks that come while one fetches go on with the ring that is there.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_during_a_refresh_does_not_wait() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    source.then(Answer::Hangs);
+    let start = tokio::time::Instant::now();
+    let slow = {
+        let store = store.clone();
+        tokio::spawn(async move { seal(&store, 301).await.map(drop) })
+    };
+    tokio::task::yield_now().await;
+    seal(&store, 301).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    slow.await.unwrap().unwrap();
+    assert_eq!(source.calls(), 2);
+}
