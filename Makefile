@@ -22,6 +22,11 @@ toolchain:
 python:
 	@command -v python3 >/dev/null || { echo "installing python3: tests start a function written in it" >&2; apt-get update -qq && apt-get install -y -qq python3; }
 
+# The real memcached, and openssl for its throw-away certificates.
+.PHONY: peers
+peers:
+	@command -v memcached >/dev/null && command -v openssl >/dev/null || { echo "installing memcached and openssl: tests talk to the real ones" >&2; apt-get update -qq && apt-get install -y -qq memcached openssl; }
+
 .PHONY: invoke
 invoke: toolchain .env ## Build the example and play sample events through it (EVENTS="events/…")
 	$(CARGO) build --locked --quiet --features cli --bins
@@ -33,7 +38,7 @@ invoke: toolchain .env ## Build the example and play sample events through it (E
 	umask 077 && target/debug/lambda-session secret --env > .env.new && mv .env.new .env
 
 .PHONY: test
-test: toolchain python ## All tests, with all features and with none
+test: toolchain python peers ## All tests, with all features and with none
 	$(CARGO) test --locked --all-features
 	$(CARGO) test --locked --no-default-features --lib --tests
 

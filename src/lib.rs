@@ -27,6 +27,8 @@ pub mod keyring;
 pub mod lambda;
 mod layer;
 mod lifetime;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 mod merge;
 mod notice;
 pub mod random;

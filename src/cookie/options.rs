@@ -184,7 +184,7 @@ impl CookieOptionsBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when a prefix contradicts an attribute (RFC 6265bis, section 4.1.3), `SameSite=None` or
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when a prefix contradicts an attribute (RFC 6265bis, section 4.1.3), `SameSite=None` or
     /// `Partitioned` comes without `Secure`, a name, domain or path has characters that a cookie cannot have, or an
     /// age exceeds 400 days.
     pub fn build(self) -> Result<CookieOptions, Error> {

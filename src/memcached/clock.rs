@@ -1,0 +1,83 @@
+//! Time, as policy sees it: a clock that tests can pass, and moments that survive a frozen environment.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A moment on both of the system's clocks.
+///
+/// While a Lambda environment is frozen the monotonic clock may stand still, and the wall clock may be set back at any
+/// time; the longer of both intervals is how much time may have passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// On the monotonic clock.
+    pub monotonic: Instant,
+    /// On the wall clock.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// This moment, on the system's clocks.
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// How much time may have passed since `earlier`.
+    pub fn since(&self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        self.monotonic.saturating_duration_since(earlier.monotonic).max(wall)
+    }
+}
+
+/// Where policy has the time from: the breaker, the age of connections and of the list of nodes.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
+
+impl Clock {
+    /// The system's clocks.
+    pub fn system() -> Self {
+        Self::new(Moment::now)
+    }
+
+    /// A clock for tests.
+    pub fn new(now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// Random bits for jitter; without any there is none.
+pub(crate) fn random_bits() -> u64 {
+    getrandom::u64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_of_both_clocks_counts() {
+        let start = Moment::now();
+        let second = Duration::from_secs(1);
+        let hour = Duration::from_secs(3600);
+        for (name, monotonic, wall, passed) in [
+            ("both went on", start.monotonic + second, start.wall + second, second),
+            ("frozen: the monotonic clock stood still", start.monotonic, start.wall + hour, hour),
+            ("the wall clock was set back", start.monotonic + second, start.wall - hour, second),
+            ("nothing moved", start.monotonic, start.wall, Duration::ZERO),
+        ] {
+            assert_eq!(Moment { monotonic, wall }.since(start), passed, "{name}");
+        }
+    }
+}

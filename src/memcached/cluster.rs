@@ -1,0 +1,237 @@
+//! Which nodes there are, and what an answer of the configuration endpoint changes.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::address::Address;
+use super::clock::{Clock, Moment};
+use super::connection::Offer;
+use super::node::Node;
+use super::observer::Event;
+use super::protocol::Nodes;
+use super::rendezvous::{NodeId, point, weight};
+use super::{Failure, Settings};
+
+/// How soon the list is asked for again on the way where that brought nothing.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How old the list is at least when it is doubted because a node gives no connection.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
+
+/// The nodes, and the endpoint that lists them.
+pub(crate) struct Cluster {
+    settings: Settings,
+    endpoint: Option<Arc<Node>>,
+    list: Mutex<Arc<List>>,
+    asked: Mutex<Asked>,
+}
+
+/// The nodes at one moment.
+#[derive(Default)]
+pub(crate) struct List {
+    /// `None` for nodes that no configuration endpoint listed.
+    pub(crate) version: Option<u64>,
+    pub(crate) nodes: Vec<Arc<Node>>,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// When a command last went out with the question.
+    asked: Option<Moment>,
+    /// When the list was last confirmed.
+    confirmed: Option<Moment>,
+    /// How many answers were good.
+    answers: u64,
+}
+
+/// Who said what the nodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A node of the list.
+    Node,
+    /// The configuration endpoint, resolved anew.
+    Endpoint,
+}
+
+/// What to do with a list that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is the one that we have.
+    Confirm,
+    /// It is newer.
+    Adopt,
+    /// It is older, and ours is alive.
+    Ignore,
+}
+
+impl Cluster {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+        let node = |address: &Address| Arc::new(Node::new(address.clone(), None, &settings));
+        let endpoint = settings.check()?.map(node);
+        let nodes = if endpoint.is_some() { Vec::new() } else { settings.servers.iter().map(node).collect() };
+        if has_twins(&nodes) {
+            return Err(Failure::settings("two cache servers have the same node id: give one of them another name"));
+        }
+        let list = Mutex::new(Arc::new(List { version: None, nodes }));
+        Ok(Self { endpoint, list, asked: Mutex::default(), settings })
+    }
+
+    pub(crate) fn list(&self) -> Arc<List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The endpoint that lists the nodes, if there is one.
+    pub(crate) fn endpoint(&self) -> Option<&Arc<Node>> {
+        self.endpoint.as_ref()
+    }
+
+    /// Whether the next command is to ask for the list too. Whoever is told so asks; nobody else does for a while.
+    pub(crate) fn is_due(&self, clock: &Clock) -> bool {
+        if self.endpoint.is_none() {
+            return false;
+        }
+        let now = clock.now();
+        let mut asked = self.asked();
+        let older = |moment: Option<Moment>, age| moment.is_none_or(|moment| now.since(moment) > age);
+        let due = older(asked.confirmed, self.settings.times.list) && older(asked.asked, ASK_AGAIN_AFTER);
+        if due {
+            asked.asked = Some(now);
+        }
+        due
+    }
+
+    /// Whether it is worth asking for the list because a node gives no connection.
+    pub(crate) fn is_doubtful(&self, now: Moment) -> bool {
+        self.endpoint.is_some() && self.asked().confirmed.is_none_or(|confirmed| now.since(confirmed) > DOUBT_AFTER)
+    }
+
+    /// How many good answers there were: whoever waited for one knows whether it came.
+    pub(crate) fn answers(&self) -> u64 {
+        self.asked().answers
+    }
+
+    /// Takes in what was said about the nodes. Whether it was any good; if not, the list stays as it is.
+    pub(crate) fn learn(&self, offer: Offer, source: Source, now: Moment) -> Result<(), String> {
+        let adopted = match offer {
+            Offer::Nodes(nodes) => self.adopt(nodes, source),
+            Offer::None(words) => self.adopt_single_endpoint(&words),
+            Offer::Garbled(malformed) => Err(malformed.to_string()),
+        };
+        match adopted {
+            Ok(()) => {
+                let mut asked = self.asked();
+                asked.confirmed = Some(now);
+                asked.answers = asked.answers.wrapping_add(1);
+            }
+            Err(ref reason) => {
+                tracing::warn!(reason, "the list of cache nodes is no good; the one before stays");
+                self.settings.observer.on(&Event::ListRefused { reason });
+            }
+        }
+        adopted
+    }
+
+    fn adopt(&self, nodes: Nodes, source: Source) -> Result<(), String> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let dead = source == Source::Endpoint && list.nodes.iter().all(|node| node.is_down());
+        let changed = match judge(list.version, nodes.version, dead) {
+            Verdict::Ignore => return Err(format!("version {} after a newer one", nodes.version)),
+            Verdict::Confirm => false,
+            Verdict::Adopt => {
+                let next = self.following(&list, &nodes)?;
+                let kept = |node: &Arc<Node>| next.nodes.iter().any(|other| Arc::ptr_eq(node, other));
+                list.nodes.iter().filter(|node| !kept(node)).for_each(|node| node.pool.close());
+                *list = Arc::new(next);
+                true
+            }
+        };
+        let event = Event::List { version: nodes.version, nodes: list.nodes.len(), changed };
+        drop(list);
+        if changed {
+            tracing::info!(version = nodes.version, nodes = nodes.nodes.len(), "the list of cache nodes changed");
+        }
+        self.settings.observer.on(&event);
+        Ok(())
+    }
+
+    /// The next list; a node that stays keeps its connections, unless it moved to another machine.
+    fn following(&self, list: &List, nodes: &Nodes) -> Result<List, String> {
+        let next: Vec<_> = nodes
+            .nodes
+            .iter()
+            .map(|listed| match list.nodes.iter().find(|node| node.address == listed.address) {
+                Some(node) => {
+                    node.moved(listed.ip);
+                    node.clone()
+                }
+                None => Arc::new(Node::new(listed.address.clone(), listed.ip, &self.settings)),
+            })
+            .collect();
+        if has_twins(&next) {
+            return Err("two nodes with the same node id".to_owned());
+        }
+        Ok(List { version: Some(nodes.version), nodes: next })
+    }
+
+    /// A server that lists no nodes is the only one, as with ElastiCache Serverless and plain memcached; but not where
+    /// it had listed some: then its answer is a fault, and believing it would log everybody out.
+    fn adopt_single_endpoint(&self, words: &str) -> Result<(), String> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.endpoint {
+            Some(endpoint) if list.version.is_none() => {
+                if list.nodes.is_empty() {
+                    *list = Arc::new(List { version: None, nodes: vec![endpoint.clone()] });
+                }
+                Ok(())
+            }
+            _ => Err(format!("{words:?} in place of a list")),
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl List {
+    pub(crate) fn find(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The node for a new key, among those that take new keys and are not to be avoided.
+    pub(crate) fn choose(&self, key: &[u8], avoid: &[NodeId]) -> Option<&Arc<Node>> {
+        let point = point(key);
+        let able = self.nodes.iter().filter(|node| !avoid.contains(&node.id) && node.takes_new_keys());
+        able.max_by(|one, other| {
+            let weights = weight(one.seed, point).cmp(&weight(other.seed, point));
+            weights.then_with(|| other.name().cmp(one.name()))
+        })
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.nodes.iter().map(|node| node.name())).finish()
+    }
+}
+
+fn has_twins(nodes: &[Arc<Node>]) -> bool {
+    let mut ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
+    ids.sort_unstable();
+    ids.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
+}
+
+/// An older list is one that a node has not heard the end of; or that of a cluster that was made anew under the same
+/// name, if no node of ours is left.
+fn judge(ours: Option<u64>, offered: u64, dead: bool) -> Verdict {
+    match ours {
+        Some(ours) if offered == ours => Verdict::Confirm,
+        Some(ours) if offered < ours && !dead => Verdict::Ignore,
+        _ => Verdict::Adopt,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Opening a connection: resolve, connect, TLS, greeting, all within one limit.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{timeout, timeout_at},
+};
+
+use super::address::Address;
+use super::breaker::Blow;
+use super::connection::{Connection, Offer};
+use super::tls::Tls;
+use super::{Failure, FailureKind};
+
+/// The most addresses of one name that are tried.
+const ADDRESSES_LIMIT: usize = 8;
+
+/// Finds the addresses of a host.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of `host` (a name, or an IP address without brackets), in the order in which to try them.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
+}
+
+/// Asks the system, anew at every dial: a node that is replaced keeps its name.
+pub(crate) struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        Box::pin(async move {
+            match host.parse::<IpAddr>() {
+                Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+                Err(_) => Ok(lookup_host((host, port)).await?.collect()),
+            }
+        })
+    }
+}
+
+/// Opens connections.
+#[derive(Clone)]
+pub(crate) struct Dialler {
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// A connection that was opened.
+pub(crate) struct Dialled {
+    pub(crate) connection: Connection,
+    pub(crate) engine: String,
+    pub(crate) offer: Option<Offer>,
+}
+
+/// A connection that was not.
+#[derive(Debug)]
+pub(crate) struct Undialled {
+    pub(crate) blow: Blow,
+    /// Whether it is a server that we do not speak with, rather than one that is down.
+    pub(crate) refused: bool,
+    pub(crate) reason: String,
+    pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// How far a dial has come, to say where it stood still.
+#[derive(Clone, Copy)]
+enum Step {
+    Resolving,
+    Connecting,
+    ShakingHands,
+    Greeting,
+}
+
+impl Dialler {
+    /// Opens a connection to `address` until `limit`. `listed` is its IP address by the list of nodes: tried last, for
+    /// the name may be newer.
+    pub(crate) async fn dial(
+        &self,
+        address: &Address,
+        listed: Option<IpAddr>,
+        ask_nodes: bool,
+        limit: Instant,
+    ) -> Result<Dialled, Undialled> {
+        let began = Instant::now();
+        let mut step = Step::Resolving;
+        match timeout_at(limit.into(), self.steps(address, listed, ask_nodes, limit, &mut step)).await {
+            Ok(dialled) => dialled,
+            Err(_) => Err(Undialled {
+                blow: Blow::TimedOut,
+                refused: false,
+                reason: format!("{step} took more than {} ms", began.elapsed().as_millis()),
+                source: None,
+            }),
+        }
+    }
+
+    async fn steps(
+        &self,
+        address: &Address,
+        listed: Option<IpAddr>,
+        ask_nodes: bool,
+        limit: Instant,
+        step: &mut Step,
+    ) -> Result<Dialled, Undialled> {
+        let stream = self.open(address, listed, limit, step).await?;
+        let mut connection = match &self.tls {
+            None => Connection::tcp(stream),
+            Some(tls) => {
+                *step = Step::ShakingHands;
+                let stream = tls.connect(address, stream).await;
+                Connection::tls(stream.map_err(|error| Undialled::refusing("TLS failed", Some(error.into())))?)
+            }
+        };
+        *step = Step::Greeting;
+        let (engine, offer) =
+            connection.greet(ask_nodes).await.map_err(|broken| Undialled::refusing(broken.reason, broken.source))?;
+        match engine {
+            Ok(engine) if engine.is_supported() => Ok(Dialled { connection, engine: engine.text, offer }),
+            Ok(engine) => Err(Undialled {
+                refused: true,
+                ..Undialled::refusing(format!("its engine {} is older than 1.6.12", engine.text), None)
+            }),
+            Err(words) => Err(Undialled::refusing(format!("it answers {words:?}"), None)),
+        }
+    }
+
+    /// Connects to the first address that answers. Each gets its share of the time, so a dead one leaves some to the next.
+    async fn open(
+        &self,
+        address: &Address,
+        listed: Option<IpAddr>,
+        limit: Instant,
+        step: &mut Step,
+    ) -> Result<TcpStream, Undialled> {
+        let share = |parts: usize| -> Duration {
+            let left = limit.saturating_duration_since(Instant::now());
+            left.checked_div(u32::try_from(parts).unwrap_or(u32::MAX)).unwrap_or(left)
+        };
+        let listed = listed.map(|ip| SocketAddr::new(ip, address.port()));
+        let resolving = self.resolver.resolve(address.host(), address.port());
+        // With an address at hand, resolving may not use up all the time.
+        let resolved = match timeout(share(if listed.is_some() { 2 } else { 1 }), resolving).await {
+            Ok(resolved) => resolved,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let (mut addresses, mut last) = match resolved {
+            Ok(addresses) => (alternating(addresses), None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        addresses.truncate(ADDRESSES_LIMIT);
+        addresses.extend(listed.filter(|listed| !addresses.contains(listed)));
+        if addresses.is_empty() {
+            let timed_out = last.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+            let undialled = Undialled::refusing("its name has no address", last.map(Into::into));
+            return Err(Undialled { blow: if timed_out { Blow::TimedOut } else { Blow::Refused }, ..undialled });
+        }
+        *step = Step::Connecting;
+        let mut blow = Blow::Refused;
+        for (place, address) in addresses.iter().enumerate() {
+            match timeout(share(addresses.len().saturating_sub(place)), TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Neither fails on a socket that is connected; without them it would only be slower.
+                    let _ = stream.set_nodelay(true);
+                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => {
+                    blow = Blow::TimedOut;
+                    last = Some(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        Err(Undialled { blow, ..Undialled::refusing("it gives no connection", last.map(Into::into)) })
+    }
+}
+
+impl Undialled {
+    /// What the operation that needed the connection fails with; `deed` says what could not be done.
+    pub(crate) fn failure(self, deed: impl fmt::Display) -> Failure {
+        let kind = if self.refused { FailureKind::Refused } else { FailureKind::Unavailable };
+        let failure = Failure::new(kind, format!("{deed}: {}", self.reason));
+        match self.source {
+            Some(source) => failure.with_source(source),
+            None => failure,
+        }
+    }
+
+    fn refusing(reason: impl Into<String>, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { blow: Blow::Refused, refused: false, reason: reason.into(), source }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolving => "resolving its name",
+            Self::Connecting => "connecting",
+            Self::ShakingHands => "the TLS handshake",
+            Self::Greeting => "the greeting",
+        })
+    }
+}
+
+/// The addresses with the families taking turns, beginning with the first: a family without a route costs one turn.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_six = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (ours, theirs): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_six);
+    let (mut ours, mut theirs) = (ours.into_iter(), theirs.into_iter());
+    let mut turns = Vec::new();
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return turns,
+            (one, other) => turns.extend(one.into_iter().chain(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_families_take_turns() {
+        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let turns = alternating(parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]));
+        assert_eq!(turns, parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+        assert_eq!(alternating(Vec::new()), []);
+    }
+}

@@ -1,0 +1,124 @@
+//! Asking for the list of nodes by itself: at the first command, for a node that is not in the list, and when a node
+//! gives no connection. In between the question travels with commands ([`attempt`](super::attempt)).
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::time::timeout_at;
+
+use super::client::Shared;
+use super::cluster::{List, Source};
+use super::connection::{Connection, Offer};
+use super::node::Node;
+use super::observer::{Discard, Event};
+use super::{Failure, FailureKind, NodeId};
+
+/// How many nodes are asked before the endpoint.
+const NODES_ASKED: usize = 1;
+
+impl Shared {
+    /// The nodes; asks for them if none are known yet.
+    pub(crate) async fn nodes(&self, deadline: Instant) -> Result<Arc<List>, Failure> {
+        let list = self.cluster.list();
+        if !list.nodes.is_empty() {
+            return Ok(list);
+        }
+        self.discover(deadline).await?;
+        Ok(self.cluster.list())
+    }
+
+    /// The node with this id; `None` if there is none, after asking once.
+    pub(crate) async fn node(&self, id: NodeId, deadline: Instant) -> Result<Option<Arc<Node>>, Failure> {
+        if let Some(node) = self.cluster.list().find(id) {
+            return Ok(Some(node.clone()));
+        }
+        if self.cluster.endpoint().is_none() {
+            return Ok(None);
+        }
+        self.discover(deadline).await?;
+        Ok(self.cluster.list().find(id).cloned())
+    }
+
+    /// Asks for the list of nodes: a node that is connected, then the endpoint, resolved anew. One operation asks; others
+    /// wait for its answer.
+    pub(crate) async fn discover(&self, deadline: Instant) -> Result<(), Failure> {
+        let Some(endpoint) = self.cluster.endpoint() else { return Ok(()) };
+        let now = Instant::now();
+        let deadline = deadline.min(now.checked_add(self.settings.times.cold).unwrap_or(now));
+        let before = self.cluster.answers();
+        let Ok(_flight) = timeout_at(deadline.into(), self.asking.lock()).await else {
+            let message = format!("configuration endpoint {} gave no answer in time", endpoint.name());
+            return Err(Failure::new(FailureKind::Unavailable, message));
+        };
+        if self.cluster.answers() != before {
+            return Ok(());
+        }
+        let list = self.cluster.list();
+        let connected = list.nodes.iter().filter(|node| node.pool.idle() > 0 && !node.is_down());
+        for node in connected.take(NODES_ASKED) {
+            if self.ask_node(node, deadline).await.is_some() {
+                return Ok(());
+            }
+        }
+        self.ask_endpoint(endpoint, deadline).await
+    }
+
+    /// Asks on a connection that is open. That it brings nothing says nothing about the node: the connection may be old.
+    async fn ask_node(&self, node: &Arc<Node>, deadline: Instant) -> Option<()> {
+        let _permit = node.pool.spare_permit()?;
+        let connection = node.pool.take(self.settings.clock.now()).connection?;
+        let now = Instant::now();
+        let limit = deadline.min(now.checked_add(self.settings.times.exchange).unwrap_or(now));
+        match connection.ask_nodes(limit).await {
+            Ok((offer, connection)) => {
+                let now = self.settings.clock.now();
+                node.pool.put(connection, now);
+                self.cluster.learn(offer, Source::Node, now).ok()
+            }
+            Err(broken) => {
+                node.discarded(broken.discard);
+                None
+            }
+        }
+    }
+
+    async fn ask_endpoint(&self, endpoint: &Arc<Node>, deadline: Instant) -> Result<(), Failure> {
+        let pass = endpoint.admit(self.settings.clock.now())?;
+        let began = Instant::now();
+        let limit = deadline.min(began.checked_add(self.settings.times.dial).unwrap_or(began));
+        let dialled = match self.dialler.dial(&endpoint.address, None, true, limit).await {
+            Ok(dialled) => dialled,
+            Err(undialled) => {
+                pass.failed(undialled.blow, &undialled.reason);
+                return Err(undialled.failure(format!("cannot ask configuration endpoint {}", endpoint.name())));
+            }
+        };
+        pass.succeeded();
+        let resumed = dialled.connection.resumed();
+        self.observe(&Event::Dialled { node: endpoint.name(), took: began.elapsed(), resumed });
+        endpoint.met_engine(dialled.engine);
+        let now = self.settings.clock.now();
+        let offer = dialled.offer.unwrap_or(Offer::None(String::new()));
+        let learnt = self.cluster.learn(offer, Source::Endpoint, now);
+        self.adopt(endpoint, dialled.connection);
+        learnt.map_err(|reason| {
+            let message = format!("configuration endpoint {} gave no list of nodes: {reason}", endpoint.name());
+            Failure::new(FailureKind::Unavailable, message)
+        })
+    }
+
+    /// The endpoint's name leads to one of the nodes: its connection is that node's first one.
+    fn adopt(&self, endpoint: &Arc<Node>, connection: Connection) {
+        let peer = connection.plain_peer();
+        let list = self.cluster.list();
+        let owner = list.nodes.iter().find(|node| {
+            let listed = node
+                .listed()
+                .is_some_and(|ip| peer.is_some_and(|peer| (peer.ip(), peer.port()) == (ip, node.address.port())));
+            listed || Arc::ptr_eq(node, endpoint)
+        });
+        match owner {
+            Some(node) if node.pool.idle() == 0 => node.pool.put(connection, self.settings.clock.now()),
+            _ => endpoint.discarded(Discard::Closed),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One node: its name, its connections, and whether it answers.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::address::Address;
+use super::breaker::{Admission, Blow, Breaker};
+use super::clock::{Clock, Moment, random_bits};
+use super::observer::{BreakerState, Discard, Event, Observe};
+use super::pool::Pool;
+use super::rendezvous::{NodeId, seed};
+use super::{Failure, FailureKind, Settings};
+
+/// A node of the cluster, or the configuration endpoint.
+pub(crate) struct Node {
+    pub(crate) address: Address,
+    pub(crate) id: NodeId,
+    pub(crate) seed: u64,
+    pub(crate) pool: Pool,
+    health: Mutex<Health>,
+    clock: Clock,
+    observer: Arc<dyn Observe>,
+}
+
+struct Health {
+    breaker: Breaker,
+    /// Its address by the list of nodes.
+    listed: Option<IpAddr>,
+    /// Why it is down.
+    reason: String,
+    engine: Option<String>,
+}
+
+/// Leave to try a node. Whoever has it says how it went; dropped without a word, it says nothing about the node.
+pub(crate) struct Pass<'a> {
+    node: &'a Node,
+    admission: Admission,
+    told: bool,
+}
+
+impl Node {
+    pub(crate) fn new(address: Address, listed: Option<IpAddr>, settings: &Settings) -> Self {
+        let breaker = Breaker::new(settings.times.probe);
+        Self {
+            id: NodeId::of(address.name()),
+            seed: seed(address.name()),
+            pool: Pool::new(settings.pool_size, settings.times.idle),
+            health: Mutex::new(Health { breaker, listed, reason: String::new(), engine: None }),
+            clock: settings.clock.clone(),
+            observer: settings.observer.clone(),
+            address,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.address.name()
+    }
+
+    /// Leave to try the node, unless it is down.
+    pub(crate) fn admit(&self, now: Moment) -> Result<Pass<'_>, Failure> {
+        let mut health = self.health();
+        match health.breaker.admit(now) {
+            Admission::Refused => {
+                let message = format!("cache node {} is down: {}", self.name(), health.reason);
+                Err(Failure::new(FailureKind::Unavailable, message))
+            }
+            admission => Ok(Pass { node: self, admission, told: false }),
+        }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.health().breaker.is_open()
+    }
+
+    pub(crate) fn takes_new_keys(&self) -> bool {
+        let now = self.clock.now();
+        self.health().breaker.takes_new_keys(now)
+    }
+
+    pub(crate) fn listed(&self) -> Option<IpAddr> {
+        self.health().listed
+    }
+
+    pub(crate) fn engine(&self) -> Option<String> {
+        self.health().engine.clone()
+    }
+
+    pub(crate) fn met_engine(&self, engine: String) {
+        self.health().engine = Some(engine);
+    }
+
+    /// Takes over the address that a new list has for the node. Another one is another machine: what was known of the
+    /// old one is forgotten. Whether it is.
+    pub(crate) fn moved(&self, listed: Option<IpAddr>) -> bool {
+        let mut health = self.health();
+        let moved = health.listed.is_some() && listed.is_some() && health.listed != listed;
+        health.listed = listed.or(health.listed);
+        if moved {
+            health.breaker.succeeded();
+            drop(health);
+            self.pool.clear();
+        }
+        moved
+    }
+
+    pub(crate) fn discarded(&self, reason: Discard) {
+        self.observer.on(&Event::Discarded { node: self.name(), reason });
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// The node answered.
+    pub(crate) fn succeeded(mut self) {
+        self.told = true;
+        let closed = self.node.health().breaker.succeeded();
+        if closed {
+            tracing::info!(node = self.node.name(), "cache node answers again");
+            self.node.observer.on(&Event::Breaker { node: self.node.name(), state: BreakerState::Closed });
+        }
+    }
+
+    /// The node did not answer.
+    pub(crate) fn failed(mut self, blow: Blow, reason: &str) {
+        self.told = true;
+        let now = self.node.clock.now();
+        let mut health = self.node.health();
+        reason.clone_into(&mut health.reason);
+        let opened = health.breaker.failed(self.admission, blow, now, random_bits());
+        drop(health);
+        if opened {
+            tracing::warn!(node = self.node.name(), reason, "cache node is down");
+            self.node.observer.on(&Event::Breaker { node: self.node.name(), state: BreakerState::Open });
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if !self.told && self.admission == Admission::Probe {
+            self.node.health().breaker.gave_up();
+        }
+    }
+}

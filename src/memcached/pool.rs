@@ -1,0 +1,115 @@
+//! The open connections to one node: bounded, last in, first out.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout_at,
+};
+
+use super::clock::Moment;
+use super::connection::Connection;
+
+/// A connection that was idle for less than this is not looked at: nothing froze meanwhile.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
+
+/// Idle connections, and permits for as many as may be in use.
+///
+/// A permit is held for as long as an operation lasts; the connection itself is owned by the operation, and closed with
+/// it unless it is put back.
+pub(crate) struct Pool {
+    idle: Mutex<Idle>,
+    permits: Semaphore,
+    limit: Duration,
+}
+
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    closed: bool,
+}
+
+/// What the pool had.
+pub(crate) struct Taken {
+    pub(crate) connection: Option<Connection>,
+    /// How long that was idle.
+    pub(crate) idle: Duration,
+    /// How many were thrown away: too old, and closed by the peer.
+    pub(crate) aged: usize,
+    pub(crate) closed: usize,
+}
+
+impl Pool {
+    /// A pool of so many connections, each closed when it was idle for longer than `limit`.
+    pub(crate) fn new(size: usize, limit: Duration) -> Self {
+        Self { idle: Mutex::default(), permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)), limit }
+    }
+
+    /// The right to use one connection; `None` if none is free until `limit`.
+    pub(crate) async fn permit(&self, limit: Instant) -> Option<SemaphorePermit<'_>> {
+        match self.permits.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => timeout_at(limit.into(), self.permits.acquire()).await.ok()?.ok(),
+        }
+    }
+
+    /// The right to use one more connection, if it is free.
+    pub(crate) fn spare_permit(&self) -> Option<SemaphorePermit<'_>> {
+        self.permits.try_acquire().ok()
+    }
+
+    /// The connection that was used last and is still good for all that can be seen from here.
+    pub(crate) fn take(&self, now: Moment) -> Taken {
+        let mut taken = Taken { connection: None, idle: Duration::ZERO, aged: 0, closed: 0 };
+        loop {
+            let mut idle = self.lock();
+            // The oldest are at the bottom: if the first is fresh, all are.
+            if idle.connections.first().is_some_and(|oldest| now.since(oldest.used) > self.limit) {
+                let before = idle.connections.len();
+                idle.connections.retain(|connection| now.since(connection.used) <= self.limit);
+                taken.aged = taken.aged.saturating_add(before.saturating_sub(idle.connections.len()));
+            }
+            let Some(connection) = idle.connections.pop() else { return taken };
+            drop(idle);
+            taken.idle = now.since(connection.used);
+            if taken.idle < LOOK_AFTER || connection.is_quiet() {
+                taken.connection = Some(connection);
+                return taken;
+            }
+            taken.closed = taken.closed.saturating_add(1);
+        }
+    }
+
+    /// Puts a connection back that was used until `now`.
+    pub(crate) fn put(&self, mut connection: Connection, now: Moment) {
+        connection.used = now;
+        let mut idle = self.lock();
+        if !idle.closed {
+            idle.connections.push(connection);
+        }
+    }
+
+    /// Closes what is idle: what one of them met, the older ones met too.
+    pub(crate) fn clear(&self) -> usize {
+        std::mem::take(&mut self.lock().connections).len()
+    }
+
+    /// Closes what is idle, and what is put back from now on: the node is no longer in the list.
+    pub(crate) fn close(&self) {
+        let mut idle = self.lock();
+        idle.closed = true;
+        idle.connections.clear();
+    }
+
+    /// How many connections are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().connections.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

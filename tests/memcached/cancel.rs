@@ -1,0 +1,117 @@
+//! Cancellation: a future that is dropped at any moment takes its connection with it.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use lambda_session::memcached::{Client, Deleted, Failure, Replaced};
+
+use crate::support::{Harm, Memcached, Proxy, client, key, minute, patient, run, soon};
+
+/// Polls a future so many times, whenever something may have happened, and drops it.
+async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(output);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+async fn two_users(client: &Client, node: lambda_session::memcached::NodeId) {
+    for user in ["alice", "bobby"] {
+        client.add(node, &key(user), user.as_bytes(), minute(), soon()).await.unwrap();
+    }
+}
+
+/// Scenario 1: dropped after 0 … 49 polls, 10,000 times, on a server that may answer in the meantime or not.
+#[test]
+fn after_a_dropped_read_the_next_one_gets_its_own_value() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let client = client(patient(&server.name()));
+        let node = server.id();
+        two_users(&client, node).await;
+        let mut dropped = 0;
+        for round in 0..10_000 {
+            let (alice, bobby) = (key("alice"), key("bobby"));
+            let read = client.get_and_touch(node, &alice, minute(), soon());
+            match poll_times(read, round % 50).await {
+                Some(value) => assert_eq!(value.unwrap().unwrap().bytes, b"alice"),
+                None => dropped += 1,
+            }
+            let value = client.get_and_touch(node, &bobby, minute(), soon()).await.unwrap().unwrap();
+            assert_eq!(value.bytes, b"bobby", "round {round}");
+        }
+        assert!(dropped > 200, "{dropped} dropped");
+        let open = open_connections(&server).await;
+        assert!(open <= 1, "{open} connections are left");
+    });
+}
+
+/// Scenario 1: the same where every byte of an answer comes alone, dropped at every poll there is.
+#[test]
+fn a_read_dropped_between_any_two_bytes_leaves_nothing_behind() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let proxy = Proxy::start(server.port, |_| Harm::Dribble(Duration::ZERO));
+        let client = client(patient(&proxy.name()));
+        let node = proxy.id();
+        two_users(&client, node).await;
+        for round in 0..300_u64 {
+            let alice = key("alice");
+            let read = client.get_and_touch(node, &alice, minute(), soon());
+            let _ = tokio::time::timeout(Duration::from_micros(round * 10), read).await;
+            let value = client.get_and_touch(node, &key("bobby"), minute(), soon()).await.unwrap().unwrap();
+            assert_eq!(value.bytes, b"bobby", "round {round}");
+        }
+        drop(client);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(proxy.open.load(std::sync::atomic::Ordering::SeqCst), 0, "sockets are left");
+    });
+}
+
+/// Scenario 1, with writes: each is applied whole or not at all, and never to another key.
+#[test]
+fn a_dropped_write_is_applied_whole_or_not_at_all() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let client = client(patient(&server.name()));
+        let node = server.id();
+        two_users(&client, node).await;
+        let (alice, bobby) = (key("alice"), key("bobby"));
+        let mut last = "alice".to_owned();
+        for round in 0..2_000 {
+            let cas = client.get_and_touch(node, &alice, minute(), soon()).await.unwrap().unwrap().cas;
+            let next = format!("alice-{round}");
+            let done: Option<Result<Replaced, Failure>> =
+                poll_times(client.replace(node, &alice, cas, next.as_bytes(), minute(), soon()), round % 20).await;
+            let found = client.get_and_touch(node, &alice, minute(), soon()).await.unwrap().unwrap().bytes;
+            let found = String::from_utf8(found).unwrap();
+            match done {
+                Some(done) => assert_eq!((done.unwrap(), &found), (Replaced::Stored, &next)),
+                // It may still be on its way: what the kernel has, it delivers.
+                None => assert!(found == next || found == last, "round {round}: {found}"),
+            }
+            last = found;
+            let other = client.get_and_touch(node, &bobby, minute(), soon()).await.unwrap().unwrap();
+            assert_eq!(other.bytes, b"bobby", "round {round}");
+        }
+        assert_eq!(client.delete(node, &bobby, soon()).await.unwrap(), Deleted::Done);
+    });
+}
+
+/// How many connections the server has besides the one that asks.
+async fn open_connections(server: &Memcached) -> usize {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stats = server.tell("stats\r\n");
+    let line = stats.lines().find(|line| line.starts_with("STAT curr_connections ")).expect(&stats);
+    let count: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
+    // The listening socket counts, and so does the one that asks.
+    count - 2
+}

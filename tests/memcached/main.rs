@@ -1,0 +1,48 @@
+//! The memcached client against real servers, and against listeners that do harm.
+//!
+//! The scenarios are those of memcached.md, section 6; files with an ending are unit tests under `src/memcached/`.
+//!
+//! | # | where |
+//! | --- | --- |
+//! | 1 | cancel |
+//! | 2 | fault |
+//! | 3 | fault |
+//! | 4 | outage |
+//! | 5 | outage |
+//! | 6 | fault |
+//! | 7 | fault |
+//! | 8 | fault (the runtime is blocked, not the process) |
+//! | 9 | fault |
+//! | 10 | fault, discovery, cluster/tests.rs |
+//! | 11 | fault |
+//! | 12 | fault, protocol/reply/tests.rs |
+//! | 13 | fault, real |
+//! | 14 | real |
+//! | 15 | real, key.rs |
+//! | 16 | outage (by what is sent) |
+//! | 17 | real |
+//! | 18 | real (the version inside the value is the store's) |
+//! | 19 | real (the merge is the store's) |
+//! | 20 | fault, settle.rs |
+//! | 21 | discovery |
+//! | 22 | discovery, cluster/tests.rs, protocol/list.rs |
+//! | 23 | discovery, cluster/tests.rs |
+//! | 24 | outage |
+//! | 25 | outage |
+//! | 26 | outage (what the user is told is the store's) |
+//! | 27 | outage (by a listener) |
+//! | 28 | outage (50 environments), tls (resumption) |
+//! | 29 | tls |
+//! | 30 | key.rs |
+//! | 31 | real |
+//! | 32 | fault (by a listener; Debian's 1.6.18 is real) |
+//! | 33 | discovery (without TLS) |
+//! | 34 | real (trimming by age: fault, 10) |
+
+mod cancel;
+mod discovery;
+mod fault;
+mod outage;
+mod real;
+mod support;
+mod tls;

@@ -1,0 +1,215 @@
+//! Peers to talk to: real servers, a proxy that does harm in front of one, a listener that answers by a script.
+
+mod proxy;
+mod script;
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io::{Read, Write},
+    net::{TcpListener as StdListener, TcpStream as StdStream},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use lambda_session::memcached::{
+    Client, Clock, Event, Failure, FailureKind, Key, Moment, NodeId, Observe, Settings, Ttl,
+};
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) use self::proxy::{Harm, Proxy};
+pub(crate) use self::script::{Say, Script, opaque, say};
+
+/// Where peers run: on threads of their own, so that a client whose runtime is blocked does not block them.
+pub(crate) static PEERS: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+
+/// A memcached on a free port of loopback.
+pub(crate) struct Memcached {
+    pub(crate) port: u16,
+    arguments: Vec<String>,
+    child: Child,
+}
+
+impl Memcached {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        for _ in 0..10 {
+            let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            if let Some(child) = spawn(port, &arguments) {
+                return Self { port, arguments, child };
+            }
+        }
+        panic!("memcached {arguments:?} does not start");
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId::of(&self.name())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        for _ in 0..50 {
+            if let Some(child) = spawn(self.port, &self.arguments) {
+                self.child = child;
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("memcached does not start again on port {}", self.port);
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(done.success());
+        // A signal is only on its way yet.
+        while signal == "-STOP" && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
+            let (_, rest) = stat.rsplit_once(") ").unwrap();
+            rest.starts_with('T')
+        })
+    }
+
+    /// Says something past the client, and hears the first bytes of the answer.
+    pub(crate) fn tell(&self, command: &str) -> String {
+        let mut stream = StdStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(command.as_bytes()).unwrap();
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// What is stored under a key, asked past the client.
+    pub(crate) fn stored(&self, key: &Key) -> Option<String> {
+        let answer = self.tell(&format!("mg {} v\r\n", key.as_str()));
+        let (head, rest) = answer.split_once("\r\n").unwrap();
+        head.starts_with("VA").then(|| rest.strip_suffix("\r\n").unwrap().to_owned())
+    }
+}
+
+impl Drop for Memcached {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: u16, arguments: &[String]) -> Option<Child> {
+    let mut child = Command::new("memcached")
+        .args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-t", "1", "-p", &port.to_string()])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("memcached is installed");
+    for _ in 0..200 {
+        if StdStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(child);
+        }
+        if !matches!(child.try_wait(), Ok(None)) {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+/// A clock that is set forward by hand.
+#[derive(Clone)]
+pub(crate) struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let (hands, start) = (self.clone(), Moment::now());
+        Clock::new(move || {
+            let passed = Duration::from_millis(hands.0.load(Ordering::SeqCst));
+            Moment { monotonic: start.monotonic + passed, wall: start.wall + passed }
+        })
+    }
+}
+
+/// Counts what it sees, by the name of the event.
+#[derive(Default)]
+pub(crate) struct Counts(Mutex<HashMap<String, usize>>);
+
+impl Observe for Counts {
+    fn on(&self, event: &Event<'_>) {
+        let name = match event {
+            Event::Discarded { reason, .. } => format!("{reason:?}"),
+            Event::Breaker { state, .. } => format!("Breaker{state:?}"),
+            Event::Dialled { resumed: Some(true), .. } => "Resumed".to_owned(),
+            other => format!("{other:?}").split([' ', '{']).next().unwrap().to_owned(),
+        };
+        *self.0.lock().unwrap().entry(name).or_default() += 1;
+    }
+}
+
+impl Counts {
+    pub(crate) fn of(&self, name: &str) -> usize {
+        self.0.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+}
+
+pub(crate) fn settings(servers: &str) -> Settings {
+    Settings::new(servers).unwrap()
+}
+
+/// Settings with times so long that a slow machine does not spoil the test.
+pub(crate) fn patient(servers: &str) -> Settings {
+    let long = Duration::from_secs(5);
+    settings(servers).exchange_time(long).suspect_exchange_time(long).dial_time(long).warm_time(long).cold_time(long)
+}
+
+pub(crate) fn client(settings: Settings) -> Client {
+    Client::new(settings).unwrap()
+}
+
+pub(crate) fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+pub(crate) fn minute() -> Ttl {
+    Ttl::after(Duration::from_secs(60), SystemTime::now()).unwrap()
+}
+
+/// A deadline that no test waits for.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Failure>) -> FailureKind {
+    result.unwrap_err().kind()
+}
+
+/// Runs a test body on a current-thread runtime, as Lambda has it.
+pub(crate) fn run<F: Future<Output = ()>>(body: F) {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(body);
+}
