@@ -507,6 +507,10 @@ fn an_authorizer_s_event_is_no_request() {
     for event in [rest, http, token] {
         assert_eq!(parse(&event).map(|event| event.kind()).map_err(|error| error.kind()), Err(ErrorKind::Event));
     }
+    // `cargo lambda watch` sends these fields with every event, as null.
+    let mut watched = event("http-api", &[]);
+    (watched["methodArn"], watched["routeArn"]) = (json!(null), json!(null));
+    assert_eq!(parse(&watched).unwrap().kind(), Kind::HttpApi);
 }
 
 /// AR11: neither a request's nor an answer's `Debug` shows a token.

@@ -172,9 +172,9 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "requestContext" => wire.request_context = map.next_value::<Option<_>>()?.map(WireContext::Raw),
                 "body" => wire.body = map.next_value()?,
                 "isBase64Encoded" => wire.is_base64_encoded = map.next_value()?,
+                // cargo-lambda sends both as null with every event.
                 "methodArn" | "routeArn" => {
-                    wire.is_authorizer = true;
-                    map.next_value::<de::IgnoredAny>()?;
+                    wire.is_authorizer |= map.next_value::<Option<de::IgnoredAny>>()?.is_some();
                 }
                 _ => drop(map.next_value::<de::IgnoredAny>()?),
             }
