@@ -73,6 +73,8 @@ pub enum Deleted {
     Done,
     /// There was none.
     NotFound,
+    /// It has another CAS number than the one to compare, and stays.
+    Conflict,
 }
 
 /// What is known of a node.
@@ -202,15 +204,24 @@ impl Client {
         }
     }
 
-    /// Deletes a value: one round trip.
+    /// Deletes a value, with a CAS number only if it still has that one: one round trip.
+    ///
+    /// A delete without an answer is sent again: [`Deleted::Done`] may then also mean that somebody else has deleted it.
     ///
     /// # Errors
     ///
     /// By what became of it; after [`FailureKind::Unknown`] the value may be there or not.
-    pub async fn delete(&self, node: NodeId, key: &Key, deadline: Instant) -> Result<Deleted, Failure> {
-        let command = Command::Delete { key };
+    pub async fn delete(
+        &self,
+        node: NodeId,
+        key: &Key,
+        cas: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Deleted, Failure> {
+        let command = Command::Delete { key, cas };
         match self.0.perform(node, &command, deadline).await? {
             Some(Answer { status: Status::Done, .. }) => Ok(Deleted::Done),
+            Some(Answer { status: Status::Exists, .. }) => Ok(Deleted::Conflict),
             Some(Answer { status: Status::NotFound, .. }) | None => Ok(Deleted::NotFound),
             Some(answer) => Err(refused(&command, answer)),
         }

@@ -4,7 +4,7 @@
 //! > mg <key> [T<ttl>] v c O<opaque>            < VA <bytes> c<cas> O<opaque> CR LF <value> CR LF | EN [O<opaque>]
 //! > ms <key> <bytes> T<ttl> ME O<opaque>       < HD | NS
 //! > ms <key> <bytes> T<ttl> C<cas> O<opaque>   < HD | EX | NF
-//! > md <key> O<opaque>                         < HD | NF
+//! > md <key> [C<cas>] O<opaque>                < HD | EX (with C) | NF
 //! > config get cluster                         < CONFIG cluster 0 <bytes> CR LF <list> CR LF END | ERROR
 //! > version                                    < VERSION <text>
 //! ```

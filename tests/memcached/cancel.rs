@@ -102,7 +102,7 @@ fn a_dropped_write_is_applied_whole_or_not_at_all() {
             let other = client.get_and_touch(node, &bobby, minute(), soon()).await.unwrap().unwrap();
             assert_eq!(other.bytes, b"bobby", "round {round}");
         }
-        assert_eq!(client.delete(node, &bobby, soon()).await.unwrap(), Deleted::Done);
+        assert_eq!(client.delete(node, &bobby, None, soon()).await.unwrap(), Deleted::Done);
     });
 }
 

@@ -66,8 +66,9 @@ fn a_write_tells_what_became_of_it_wherever_its_connection_is_cut() {
                 server.tell("flush_all\r\n");
                 server.tell("ms old 3\r\nold\r\n");
                 server.tell("ms dead 3\r\nold\r\n");
-                let cas: u64 = server.tell("mg old c\r\n").trim_end().strip_prefix("HD c").unwrap().parse().unwrap();
-                for deed in ["add", "replace", "delete"] {
+                server.tell("ms same 3\r\nold\r\n");
+                let (cas, same) = (server.cas("old"), server.cas("same"));
+                for deed in ["add", "replace", "delete", "delete if the same"] {
                     let what = format!("{deed}, {:?}", harm(offset));
                     let proxy =
                         Proxy::start(server.port, move |number| if number == 0 { harm(offset) } else { Harm::None });
@@ -85,14 +86,20 @@ fn a_write_tells_what_became_of_it_wherever_its_connection_is_cut() {
                             }),
                             key("old"),
                         ),
-                        _ => (
-                            client.delete(node, &key("dead"), soon()).await.map(|done| {
+                        "delete" => (
+                            client.delete(node, &key("dead"), None, soon()).await.map(|done| {
                                 assert_eq!(done, Deleted::Done, "{what}");
                             }),
                             key("dead"),
                         ),
+                        _ => (
+                            client.delete(node, &key("same"), Some(same), soon()).await.map(|done| {
+                                assert_eq!(done, Deleted::Done, "{what}");
+                            }),
+                            key("same"),
+                        ),
                     };
-                    let after = Some("new".to_owned()).filter(|_| deed != "delete");
+                    let after = Some("new".to_owned()).filter(|_| !deed.starts_with("delete"));
                     let before = Some("old".to_owned()).filter(|_| deed != "add");
                     match failed {
                         Ok(()) => assert_eq!(server.stored(&key), after, "{what}"),
@@ -120,7 +127,7 @@ fn a_write_that_cannot_be_settled_is_unknown() {
         assert_eq!(failure.kind(), FailureKind::Unknown, "{failure:?}");
         assert_eq!(server.stored(&key("k")).unwrap(), "v", "it was applied, as it happens");
         server.tell("ms d 1\r\nd\r\n");
-        assert_eq!(kind(client.delete(proxy.id(), &key("d"), soon()).await), FailureKind::Unknown);
+        assert_eq!(kind(client.delete(proxy.id(), &key("d"), None, soon()).await), FailureKind::Unknown);
     });
 }
 
@@ -201,7 +208,7 @@ fn a_black_hole_costs_a_read_one_hedge_and_a_write_one_short_wait() {
                 "add" => {
                     assert_eq!(client.add(node, &key("l"), b"v", minute(), soon()).await.unwrap(), Added::Stored);
                 }
-                _ => assert_eq!(client.delete(node, &key("k"), soon()).await.unwrap(), Deleted::Done),
+                _ => assert_eq!(client.delete(node, &key("k"), None, soon()).await.unwrap(), Deleted::Done),
             }
             assert!(began.elapsed() < Duration::from_millis(200), "{deed}: {:?}", began.elapsed());
         }
@@ -220,7 +227,7 @@ fn after_a_long_freeze_the_first_operation_is_on_a_fresh_connection() {
         client.add(proxy.id(), &key("k"), b"v", minute(), soon()).await.unwrap();
         proxy.forget_connections();
         hands.forward(Duration::from_secs(301));
-        assert_eq!(client.delete(proxy.id(), &key("k"), soon()).await.unwrap(), Deleted::Done);
+        assert_eq!(client.delete(proxy.id(), &key("k"), None, soon()).await.unwrap(), Deleted::Done);
         assert_eq!((counts.of("Aged"), counts.of("Retry"), proxy.accepted()), (1, 0, 2));
     });
 }
@@ -380,7 +387,7 @@ fn engines_from_1_6_12_are_spoken_with_and_an_older_one_is_refused_by_name() {
             });
             let (client, node) = (client(patient(&script.name())), script.id());
             assert_eq!(client.get_and_touch(node, &key("k"), minute(), soon()).await.unwrap(), None, "{version}");
-            assert_eq!(client.delete(node, &key("k"), soon()).await.unwrap(), Deleted::Done, "{version}");
+            assert_eq!(client.delete(node, &key("k"), None, soon()).await.unwrap(), Deleted::Done, "{version}");
             assert_eq!(client.add(node, &key("k"), b"v", minute(), soon()).await.unwrap(), Added::Stored, "{version}");
             assert_eq!(script.accepted(), 1, "{version}");
         }

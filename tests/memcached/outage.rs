@@ -66,7 +66,7 @@ fn a_late_answer_is_not_read_and_a_logout_without_an_answer_is_no_success() {
             client.add(node, &key(user), user.as_bytes(), minute(), soon()).await.unwrap();
         }
         server.signal("-STOP");
-        let logout = client.delete(node, &key("alice"), soon()).await;
+        let logout = client.delete(node, &key("alice"), None, soon()).await;
         assert_eq!(kind(logout), FailureKind::Unknown);
         server.signal("-CONT");
         hands.forward(Duration::from_secs(2));

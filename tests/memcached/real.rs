@@ -22,8 +22,8 @@ fn what_is_stored_is_read_replaced_and_deleted() {
         assert_eq!(client.replace(node, &key, one.cas, b"three", minute(), soon()).await.unwrap(), Replaced::Conflict);
         let two = client.get_and_touch(node, &key, minute(), soon()).await.unwrap().unwrap();
         assert_eq!(two.bytes, b"two");
-        assert_eq!(client.delete(node, &key, soon()).await.unwrap(), Deleted::Done);
-        assert_eq!(client.delete(node, &key, soon()).await.unwrap(), Deleted::NotFound);
+        assert_eq!(client.delete(node, &key, None, soon()).await.unwrap(), Deleted::Done);
+        assert_eq!(client.delete(node, &key, None, soon()).await.unwrap(), Deleted::NotFound);
         assert_eq!(client.replace(node, &key, two.cas, b"four", minute(), soon()).await.unwrap(), Replaced::Gone);
         assert_eq!(server.stored(&key), None);
         let report = client.nodes(soon()).await.unwrap();
@@ -155,13 +155,32 @@ fn of_two_writers_one_is_told_and_a_logout_wins() {
             let (one, other, logout) = tokio::join!(
                 client.replace(node, &key, cas, b"1", minute(), soon()),
                 client.replace(node, &key, cas, b"2", minute(), soon()),
-                client.delete(node, &key, soon()),
+                client.delete(node, &key, None, soon()),
             );
             let stored = [one.unwrap(), other.unwrap()].iter().filter(|&&done| done == Replaced::Stored).count();
             assert!(stored <= 1, "both were told that they were first");
             assert_eq!(logout.unwrap(), Deleted::Done);
             assert_eq!(server.stored(&key), None, "revived");
         }
+    });
+}
+
+/// A delete that compares takes what was seen and nothing that was written since.
+#[test]
+fn a_delete_that_compares_leaves_what_it_has_not_seen() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let client = client(patient(&server.name()));
+        let (node, key) = (server.id(), key("k"));
+        client.add(node, &key, b"seen", minute(), soon()).await.unwrap();
+        let seen = client.get_and_touch(node, &key, minute(), soon()).await.unwrap().unwrap().cas;
+        client.replace(node, &key, seen, b"newer", minute(), soon()).await.unwrap();
+        assert_eq!(client.delete(node, &key, Some(seen), soon()).await.unwrap(), Deleted::Conflict);
+        assert_eq!(server.stored(&key).unwrap(), "newer");
+        let newer = client.get_and_touch(node, &key, minute(), soon()).await.unwrap().unwrap().cas;
+        assert_eq!(client.delete(node, &key, Some(newer), soon()).await.unwrap(), Deleted::Done);
+        assert_eq!(client.delete(node, &key, Some(newer), soon()).await.unwrap(), Deleted::NotFound);
+        assert_eq!(client.nodes(soon()).await.unwrap()[0].idle, 1, "all on one connection");
     });
 }
 

@@ -98,6 +98,11 @@ impl Memcached {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
+    /// The CAS number of a value, asked past the client.
+    pub(crate) fn cas(&self, key: &str) -> u64 {
+        self.tell(&format!("mg {key} c\r\n")).trim_end().strip_prefix("HD c").unwrap().parse().unwrap()
+    }
+
     /// What is stored under a key, asked past the client.
     pub(crate) fn stored(&self, key: &Key) -> Option<String> {
         let answer = self.tell(&format!("mg {} v\r\n", key.as_str()));

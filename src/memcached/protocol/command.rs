@@ -12,8 +12,8 @@ pub(crate) enum Command<'a> {
     Get { key: &'a Key, touch: Option<Ttl> },
     /// Writes a value, on a condition.
     Set { key: &'a Key, value: &'a [u8], ttl: Ttl, mode: Mode },
-    /// Deletes a value.
-    Delete { key: &'a Key },
+    /// Deletes a value; with a CAS number, if that is still the one it has.
+    Delete { key: &'a Key, cas: Option<u64> },
 }
 
 /// On which condition a value is written. There is no unconditional one: it could revive what was deleted.
@@ -34,7 +34,8 @@ impl Command<'_> {
             Self::Get { key, touch: Some(ttl) } => {
                 write!(out, "mg {} T{} v c O{opaque:016x}\r\n", key.as_str(), ttl.as_secs())
             }
-            Self::Delete { key } => write!(out, "md {} O{opaque:016x}\r\n", key.as_str()),
+            Self::Delete { key, cas: None } => write!(out, "md {} O{opaque:016x}\r\n", key.as_str()),
+            Self::Delete { key, cas: Some(cas) } => write!(out, "md {} C{cas} O{opaque:016x}\r\n", key.as_str()),
             Self::Set { key, value, ttl, mode } => {
                 out.reserve(value.len().saturating_add(512));
                 let head = (key.as_str(), value.len(), ttl.as_secs());
@@ -68,6 +69,7 @@ impl Command<'_> {
             (Self::Set { mode: Mode::Add, .. }, Status::Done | Status::NotStored) => true,
             (Self::Set { mode: Mode::Replace(_), .. }, Status::Done | Status::Exists | Status::NotFound) => true,
             (Self::Delete { .. }, Status::Done | Status::NotFound) => true,
+            (Self::Delete { cas: Some(_), .. }, Status::Exists) => true,
             _ => false,
         };
         let ours = match reply.opaque {
@@ -91,7 +93,8 @@ mod tests {
         for (command, bytes) in [
             (Command::Get { key: &key, touch: None }, "mg s:k v c O00000000000000ff\r\n"),
             (Command::Get { key: &key, touch: Some(ttl) }, "mg s:k T60 v c O00000000000000ff\r\n"),
-            (Command::Delete { key: &key }, "md s:k O00000000000000ff\r\n"),
+            (Command::Delete { key: &key, cas: None }, "md s:k O00000000000000ff\r\n"),
+            (Command::Delete { key: &key, cas: Some(7) }, "md s:k C7 O00000000000000ff\r\n"),
             (
                 Command::Set { key: &key, value: b"a\r\nb", ttl, mode: Mode::Add },
                 "ms s:k 4 T60 ME O00000000000000ff\r\na\r\nb\r\n",
@@ -104,6 +107,38 @@ mod tests {
             let mut out = Vec::new();
             command.write(255, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_reply_answers_only_a_command_that_it_can_answer() {
+        let key = Key::new("s:k").unwrap();
+        let ttl = Ttl::after(Duration::from_secs(60), SystemTime::UNIX_EPOCH).unwrap();
+        let (get, set) =
+            (Command::Get { key: &key, touch: None }, |mode| Command::Set { key: &key, value: b"", ttl, mode });
+        let delete = |cas| Command::Delete { key: &key, cas };
+        let (done, stored, exists, found) = (Status::Done, Status::NotStored, Status::Exists, Status::NotFound);
+        for (name, command, answers) in [
+            ("a read", get, vec![Status::Value(0..0), Status::Miss]),
+            ("an add", set(Mode::Add), vec![done.clone(), stored]),
+            ("a replace", set(Mode::Replace(7)), vec![done.clone(), exists.clone(), found.clone()]),
+            ("a delete", delete(None), vec![done.clone(), found.clone()]),
+            ("a delete that compares", delete(Some(7)), vec![done, exists, found]),
+        ] {
+            for status in [
+                Status::Value(0..0),
+                Status::Done,
+                Status::Miss,
+                Status::NotStored,
+                Status::Exists,
+                Status::NotFound,
+                Status::Error(String::new()),
+            ] {
+                let reply = Reply { status, cas: Some(7), opaque: Some(1) };
+                let expected = answers.contains(&reply.status);
+                assert_eq!(command.is_answered_by(1, &reply, true), expected, "{name}: {:?}", reply.status);
+                assert!(!command.is_answered_by(2, &reply, true), "{name}: to another command");
+            }
         }
     }
 }
