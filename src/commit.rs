@@ -37,13 +37,14 @@ pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, 
 }
 
 async fn forget(slot: &Slot, call: &Call, origin: &Origin) -> Result<Stamp, Error> {
-    let tokens = match origin {
-        Origin::Live { token, .. } => std::slice::from_ref(token),
-        Origin::Absent { ambiguous } => ambiguous.as_slice(),
-        Origin::Retired => &[],
+    let (tokens, seen) = match origin {
+        Origin::Live { token, loaded, .. } => (std::slice::from_ref(token), Some(loaded.version)),
+        Origin::Absent { ambiguous } => (ambiguous.as_slice(), None),
+        // Whoever still holds a renewed id must not be able to end the session that took its place.
+        Origin::Retired => (&[][..], None),
     };
     for token in tokens {
-        within(call, slot.settings.store.delete(token, call)).await?;
+        within(call, slot.settings.store.delete(token, seen, call)).await?;
         debug!(session = token.fingerprint(), "session destroyed");
     }
     Ok(Stamp::Set(slot.settings.lines.removal()))
@@ -63,7 +64,7 @@ async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Lo
     for _ in 0..CONFLICT_LIMIT {
         let record = Record::new(payload, call.now())?;
         let token = within(call, store.create(&record, call)).await?;
-        let theirs = match within(call, store.retire(old, seen, call)).await? {
+        let theirs = match within(call, store.retire(old, seen, &token, call)).await? {
             Retired::Done => {
                 debug!(session = token.fingerprint(), before = old.fingerprint(), "session renewed");
                 return set(slot, call, &token, &record);
@@ -72,7 +73,7 @@ async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Lo
             Retired::Gone => None,
         };
         // What was made of an older version must not stay behind.
-        within(call, store.delete(&token, call)).await?;
+        within(call, store.delete(&token, None, call)).await?;
         let Some(theirs) = theirs else {
             // Somebody logged out, or renewed it first: their answer stands, and no new session outlives it.
             debug!(session = old.fingerprint(), "session not renewed: it is gone");

@@ -169,6 +169,8 @@ pub(crate) struct Key {
     pub(crate) encryption: Aes256GcmSiv,
     pub(crate) mac: Hmac<Sha256>,
     pub(crate) reference: Hmac<Sha256>,
+    #[cfg(feature = "memcached")]
+    root: Zeroizing<[u8; 32]>,
 }
 
 impl Keyring {
@@ -263,7 +265,8 @@ impl fmt::Debug for Keyring {
 
 impl Key {
     fn derive(secret: &[u8], not_before: SystemTime) -> Result<Self, Error> {
-        let hkdf = Hkdf::<Sha256>::new(Some(SALT), secret);
+        let (root, hkdf) = Hkdf::<Sha256>::extract(Some(SALT), secret);
+        let root = Zeroizing::new(<[u8; 32]>::from(root));
         let expand = |label: &str, key: &mut [u8]| {
             hkdf.expand(label.as_bytes(), key)
                 .map_err(|error| Error::new(ErrorKind::Config, "cannot derive a key").with_source(error.to_string()))
@@ -277,7 +280,27 @@ impl Key {
         let reference = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_slice()).map_err(key_length)?;
         let mut kid = [0; 2];
         expand("kid", &mut kid)?;
-        Ok(Self { not_before, kid, encryption, mac, reference })
+        #[cfg(not(feature = "memcached"))]
+        drop(root);
+        Ok(Self {
+            not_before,
+            kid,
+            encryption,
+            mac,
+            reference,
+            #[cfg(feature = "memcached")]
+            root,
+        })
+    }
+
+    /// The key for what a server keeps of one session: who holds the server's memory and this secret's other keys, but not
+    /// the session's id, opens nothing.
+    #[cfg(feature = "memcached")]
+    pub(crate) fn stored(&self, id: &[u8; 16]) -> Option<Aes256GcmSiv> {
+        let mut key = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::from_prk(self.root.as_slice()).ok()?;
+        hkdf.expand_multi_info(&[b"store", id], key.as_mut_slice()).ok()?;
+        Some(Aes256GcmSiv::new(&(*key).into()))
     }
 }
 

@@ -50,7 +50,7 @@ mod settings;
 mod settle;
 mod tls;
 
-pub use self::client::{Added, Client, Deleted, NodeReport, Probe, Replaced, Value};
+pub use self::client::{Added, Client, Deleted, Limit, NodeReport, Probe, Replaced, Value};
 pub use self::clock::{Clock, Moment};
 pub use self::dial::Resolve;
 pub use self::failure::{Failure, FailureKind};

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, from_slice, from_str, to_vec};
 
+use crate::cookie::quoted;
 use crate::{Error, ErrorKind};
 
 /// The difference between what a session's type encoded to when it was opened and when it was given back.
@@ -82,6 +83,13 @@ pub(crate) fn sizes(payload: &[u8]) -> Vec<(String, usize)> {
         .collect();
     sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     sizes
+}
+
+/// The three largest top-level keys, for whoever must make a session smaller.
+pub(crate) fn largest_keys(payload: &[u8]) -> String {
+    let named: Vec<String> =
+        sizes(payload).iter().take(3).map(|(key, size)| format!("{} {size} bytes", quoted(key))).collect();
+    named.join(", ")
 }
 
 /// The top-level keys of a JSON object with the text of their values, in their order.

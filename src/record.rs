@@ -124,7 +124,7 @@ pub(crate) fn seconds(time: SystemTime) -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn moment(seconds: u32) -> SystemTime {
+pub(crate) fn moment(seconds: u32) -> SystemTime {
     // A u32 of seconds ends in 2106, which every platform's `SystemTime` holds.
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.into())).unwrap_or(SystemTime::UNIX_EPOCH)
 }

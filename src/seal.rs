@@ -10,6 +10,9 @@
 //! The frame is [`record`](crate::record)'s. Opening checks the seal before it looks at anything inside; every
 //! failure is one [`Refusal`], which only `inspect` ever tells apart.
 
+#[cfg(feature = "memcached")]
+pub(crate) mod stored;
+
 use aes_gcm_siv::aead::AeadInOut;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -58,7 +61,7 @@ pub(crate) enum Refusal {
 }
 
 /// What a reference names: the id, and the node that keeps the record.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) id: SessionId,
     pub(crate) node: [u8; 4],

@@ -142,8 +142,8 @@ impl<T: Data> Session<T> {
     }
 
     /// Logs out: ends the session in the store and in the browser once the handler has answered. It wins over
-    /// everything else that happens to the session in this request and, in a server-side store, over other requests in
-    /// flight that would save the same id; a renewal that is already through stands.
+    /// everything else that happens to the session in this request and, in a server-side store, over all other requests in
+    /// flight: what they would save is not saved, and a renewal's new session ends too.
     ///
     /// **With a cookie store a copy of the cookie lives to its end**: nothing can recall it, and of two answers the one
     /// that the browser gets last wins.

@@ -7,7 +7,7 @@ use std::{
     borrow::Cow,
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -27,6 +27,8 @@ pub(crate) struct Slot {
     end: Option<Instant>,
     /// What the store has taken of its time in this request so far, in nanoseconds.
     spent: AtomicU64,
+    /// The part of it that calls on open connections have taken.
+    warm: OnceLock<Arc<AtomicU64>>,
     state: Mutex<State>,
 }
 
@@ -105,7 +107,7 @@ pub(crate) enum Closing {
 
 impl Slot {
     pub(crate) fn new(settings: Arc<Settings>, now: SystemTime, end: Option<Instant>) -> Self {
-        Self { settings, now, end, spent: AtomicU64::new(0), state: Mutex::new(State::Unasked) }
+        Self { settings, now, end, spent: AtomicU64::new(0), warm: OnceLock::new(), state: Mutex::new(State::Unasked) }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -121,6 +123,7 @@ impl Slot {
         let deadline = now.checked_add(settings.store_timeout.saturating_sub(spent)).unwrap_or(now);
         let deadline = self.end.map_or(deadline, |end| end.min(deadline));
         Call::new(self.now, deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
+            .sharing(self.warm.get_or_init(Arc::default).clone())
     }
 
     /// Counts what the store has taken since `start` against its time.

@@ -5,16 +5,20 @@
 //! can tell them apart.
 
 mod cookie;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod memory;
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime},
 };
 
 pub use self::cookie::CookieStore;
+#[cfg(feature = "memcached")]
+pub use self::memcached::MemcachedStore;
 pub use self::memory::MemoryStore;
 use crate::{Error, Lifetime, Record, Token};
 
@@ -42,11 +46,11 @@ use crate::{Error, Lifetime, Record, Token};
 ///     async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
 ///         self.0.update(token, seen, record, call).await
 ///     }
-///     async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
-///         self.0.retire(token, seen, call).await
+///     async fn retire(&self, token: &Token, seen: Version, next: &Token, call: &Call) -> Result<Retired, Error> {
+///         self.0.retire(token, seen, next, call).await
 ///     }
-///     async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
-///         self.0.delete(token, call).await
+///     async fn delete(&self, token: &Token, seen: Option<Version>, call: &Call) -> Result<(), Error> {
+///         self.0.delete(token, seen, call).await
 ///     }
 /// }
 /// ```
@@ -67,15 +71,33 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Update, Error>> + Send;
 
     /// Ends a renewed token at once, if its record is still what was loaded; for 10 s `load` answers [`Found::Retired`]
-    /// for it, and an update of it is [`Update::Gone`].
-    fn retire(&self, token: &Token, seen: Version, call: &Call) -> impl Future<Output = Result<Retired, Error>> + Send;
+    /// for it, and an update of it is [`Update::Gone`]. `next` took its place: who deletes the old one for 15 min from now,
+    /// which is the longest that a request lives on Lambda, ends `next` too.
+    fn retire(
+        &self,
+        token: &Token,
+        seen: Version,
+        next: &Token,
+        call: &Call,
+    ) -> impl Future<Output = Result<Retired, Error>> + Send;
 
-    /// Forgets a record; a token that stands for nothing is no error.
-    fn delete(&self, token: &Token, call: &Call) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Forgets a record, and what took its place if it was retired; a token that stands for nothing is no error. `seen` is
+    /// what was loaded, if anything was: a store may save a question with it, but what was changed since is forgotten too.
+    fn delete(
+        &self,
+        token: &Token,
+        seen: Option<Version>,
+        call: &Call,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// How long a renewed id is remembered as retired: longer than two requests of one page overlap.
 pub(crate) const RETIRED_FOR: Duration = Duration::from_secs(10);
+/// How long a retired id still names what took its place: a logout that loaded the old one may be under way for as long as
+/// an invocation lasts (Lambda quotas: 900 s).
+pub(crate) const SUCCEEDED_FOR: Duration = Duration::from_secs(900);
+/// How much longer than its session a record is kept: clocks differ.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
 /// What a store may know of the request that calls it. Read once per request; tests pass it.
 #[derive(Clone, Debug)]
@@ -85,6 +107,8 @@ pub struct Call {
     lifetime: Lifetime,
     cookie: Arc<str>,
     scope: Arc<str>,
+    /// What calls of this request on open connections have taken of their time, in nanoseconds.
+    warm: Arc<AtomicU64>,
 }
 
 impl Call {
@@ -96,7 +120,18 @@ impl Call {
         cookie: impl Into<Arc<str>>,
         scope: impl Into<Arc<str>>,
     ) -> Self {
-        Self { now, deadline, lifetime, cookie: cookie.into(), scope: scope.into() }
+        Self { now, deadline, lifetime, cookie: cookie.into(), scope: scope.into(), warm: Arc::default() }
+    }
+
+    /// The same call, sharing its time on open connections with others of its request.
+    pub(crate) fn sharing(self, warm: Arc<AtomicU64>) -> Self {
+        Self { warm, ..self }
+    }
+
+    /// What this request's calls on open connections have taken so far.
+    #[cfg(feature = "memcached")]
+    pub(crate) fn warm(&self) -> &Arc<AtomicU64> {
+        &self.warm
     }
 
     /// The request's time: a store reads no clock for policy.
@@ -183,8 +218,8 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn load<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, Found>;
     fn create<'a>(&'a self, record: &'a Record, call: &'a Call) -> Answer<'a, Token>;
     fn update<'a>(&'a self, token: &'a Token, seen: Version, record: &'a Record, call: &'a Call) -> Answer<'a, Update>;
-    fn retire<'a>(&'a self, token: &'a Token, seen: Version, call: &'a Call) -> Answer<'a, Retired>;
-    fn delete<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, ()>;
+    fn retire<'a>(&'a self, token: &'a Token, seen: Version, next: &'a Token, call: &'a Call) -> Answer<'a, Retired>;
+    fn delete<'a>(&'a self, token: &'a Token, seen: Option<Version>, call: &'a Call) -> Answer<'a, ()>;
 }
 
 impl<S: Store> AnyStore for S {
@@ -200,11 +235,20 @@ impl<S: Store> AnyStore for S {
         Box::pin(Store::update(self, token, seen, record, call))
     }
 
-    fn retire<'a>(&'a self, token: &'a Token, seen: Version, call: &'a Call) -> Answer<'a, Retired> {
-        Box::pin(Store::retire(self, token, seen, call))
+    fn retire<'a>(&'a self, token: &'a Token, seen: Version, next: &'a Token, call: &'a Call) -> Answer<'a, Retired> {
+        Box::pin(Store::retire(self, token, seen, next, call))
     }
 
-    fn delete<'a>(&'a self, token: &'a Token, call: &'a Call) -> Answer<'a, ()> {
-        Box::pin(Store::delete(self, token, call))
+    fn delete<'a>(&'a self, token: &'a Token, seen: Option<Version>, call: &'a Call) -> Answer<'a, ()> {
+        Box::pin(Store::delete(self, token, seen, call))
     }
+}
+
+pub(crate) fn later(now: SystemTime, by: Duration) -> SystemTime {
+    now.checked_add(by).unwrap_or(now)
+}
+
+#[cfg(feature = "memcached")]
+pub(crate) fn earlier(now: SystemTime, by: Duration) -> SystemTime {
+    now.checked_sub(by).unwrap_or(now)
 }

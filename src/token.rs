@@ -105,6 +105,13 @@ impl SessionId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct StorageKey([u8; 24]);
 
+/// The id opens what is stored: it is not shown.
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId")
+    }
+}
+
 impl fmt::Display for StorageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0))

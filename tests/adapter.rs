@@ -602,10 +602,10 @@ impl Store for Yielding {
         self.records.lock().unwrap().insert(token.as_str().into(), record.clone());
         Ok(Update::Done(token.clone()))
     }
-    async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
         Ok(Retired::Gone)
     }
-    async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {
+    async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -193,7 +193,7 @@ fn no_nonce_and_no_id_comes_twice() {
         let seen: HashSet<[u8; 12]> = (0..count)
             .map(|_| {
                 let token = ready(store.create(&record, &call)).unwrap();
-                ready(store.delete(&token, &call)).unwrap();
+                ready(store.delete(&token, None, &call)).unwrap();
                 URL_SAFE_NO_PAD.decode(token.as_str()).unwrap()[3..15].try_into().unwrap()
             })
             .collect();

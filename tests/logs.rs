@@ -342,10 +342,10 @@ async fn a_store_s_error_is_logged_where_it_is_answered() {
         async fn update(&self, _: &Token, _: Version, _: &Record, _: &Call) -> Result<Update, Error> {
             unreachable!("the load fails")
         }
-        async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
+        async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
             unreachable!("the load fails")
         }
-        async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {
+        async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
             unreachable!("the load fails")
         }
     }

@@ -9,22 +9,54 @@
 
 mod support;
 
-use std::time::SystemTime;
+use std::{future::Future, time::SystemTime};
 
 use lambda_session::store::{Call, Found, Loaded, MemoryStore, Retired, Store, Update, Version};
 use lambda_session::{Record, Token};
 use support::*;
+use tokio::runtime::{Builder, Runtime};
+
+#[cfg(feature = "memcached")]
+#[path = "memcached/support/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod cache;
 
 /// A store under test, with what it can be asked in one line.
 struct Tested(Any);
 
+/// Waits for a store's answer, on this thread.
+fn wait<F: Future>(answer: F) -> F::Output {
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    }
+    RUNTIME.with(|runtime| runtime.block_on(answer))
+}
+
+/// One of each kind: those of this process, and memcached on the real one.
+fn all(seeds: &[u8]) -> Vec<(&'static str, Any)> {
+    let mut all = Any::all(seeds);
+    #[cfg(feature = "memcached")]
+    all.push(("memcached", Any::Memcached(memcached(seeds))));
+    all
+}
+
+/// A store on a real memcached, which ends with this test.
+#[cfg(feature = "memcached")]
+fn memcached(seeds: &[u8]) -> lambda_session::store::MemcachedStore {
+    thread_local! {
+        static SERVER: cache::Memcached = cache::Memcached::start(&[]);
+    }
+    let client = cache::client(cache::patient(&SERVER.with(cache::Memcached::name)));
+    lambda_session::store::MemcachedStore::new(client, keyring(seeds))
+}
+
 impl Tested {
     fn create(&self, payload: &str) -> Token {
-        ready(self.0.create(&record(payload), &call())).unwrap()
+        wait(self.0.create(&record(payload), &call())).unwrap()
     }
 
     fn load(&self, token: &Token) -> Found {
-        ready(self.0.load(token, &call())).unwrap()
+        wait(self.0.load(token, &call())).unwrap()
     }
 
     fn live(&self, token: &Token) -> Loaded {
@@ -39,7 +71,7 @@ impl Tested {
     }
 
     fn update(&self, token: &Token, seen: Version, payload: &str) -> Update {
-        ready(self.0.update(token, seen, &record(payload), &call())).unwrap()
+        wait(self.0.update(token, seen, &record(payload), &call())).unwrap()
     }
 
     /// Ends the version that is there now; of what is not there, any.
@@ -52,7 +84,11 @@ impl Tested {
     }
 
     fn retire_version(&self, token: &Token, seen: Version) -> &'static str {
-        match ready(self.0.retire(token, seen, &call())).unwrap() {
+        self.retire_for(token, seen, &self.create(r#"{"next":1}"#))
+    }
+
+    fn retire_for(&self, token: &Token, seen: Version, next: &Token) -> &'static str {
+        match wait(self.0.retire(token, seen, next, &call())).unwrap() {
             Retired::Done => "retired",
             Retired::Conflict(_) => "conflict",
             Retired::Gone => "gone",
@@ -61,7 +97,7 @@ impl Tested {
     }
 
     fn delete(&self, token: &Token) {
-        ready(self.0.delete(token, &call())).unwrap();
+        wait(self.0.delete(token, None, &call())).unwrap();
     }
 }
 
@@ -89,7 +125,7 @@ type Promise = (&'static str, &'static str, &'static str, fn(&Tested) -> &'stati
 const PROMISES: &[Promise] = &[
     ("what was created is there, whole", "the same", "the same", |store| {
         let record = record(r#"{"a":1,"b":[{"c":"é"}]}"#);
-        let token = ready(store.0.create(&record, &call())).unwrap();
+        let token = wait(store.0.create(&record, &call())).unwrap();
         let loaded = store.live(&token);
         if loaded.record == record && !loaded.stale_key { "the same" } else { "another" }
     }),
@@ -101,7 +137,7 @@ const PROMISES: &[Promise] = &[
         let token = store.create("{}");
         advance(100);
         let next = store.live(&token).record.next(b"{}".to_vec(), clock()).unwrap();
-        let Update::Done(token) = ready(store.0.update(&token, store.live(&token).version, &next, &call())).unwrap()
+        let Update::Done(token) = wait(store.0.update(&token, store.live(&token).version, &next, &call())).unwrap()
         else {
             return "not stored";
         };
@@ -118,11 +154,11 @@ const PROMISES: &[Promise] = &[
     }),
     ("another cookie's token is nothing", "nothing", "nothing", |store| {
         let token = store.create("{}");
-        found(&ready(store.0.load(&token, &call_at(clock(), "__Host-other", ""))).unwrap())
+        found(&wait(store.0.load(&token, &call_at(clock(), "__Host-other", ""))).unwrap())
     }),
     ("another application's token is nothing", "nothing", "nothing", |store| {
         let token = store.create("{}");
-        found(&ready(store.0.load(&token, &call_at(clock(), NAME, "other"))).unwrap())
+        found(&wait(store.0.load(&token, &call_at(clock(), NAME, "other"))).unwrap())
     }),
     ("an update stores", "updated", "updated", |store| {
         let token = store.create(r#"{"a":1}"#);
@@ -211,6 +247,46 @@ const PROMISES: &[Promise] = &[
         store.update(&token, seen, r#"{"a":1}"#);
         store.retire_version(&token, seen)
     }),
+    // Logout wins: also over a renewal that was through before it.
+    ("who deletes a retired token ends what took its place", "nothing", "live", |store| {
+        let (token, next) = (store.create("{}"), store.create(r#"{"n":1}"#));
+        store.retire_for(&token, store.live(&token).version, &next);
+        store.delete(&token);
+        found(&store.load(&next))
+    }),
+    ("also by what was loaded before it was retired", "nothing", "live", |store| {
+        let (token, next) = (store.create("{}"), store.create(r#"{"n":1}"#));
+        let seen = store.live(&token).version;
+        store.retire_for(&token, seen, &next);
+        wait(store.0.delete(&token, Some(seen), &call())).unwrap();
+        found(&store.load(&next))
+    }),
+    ("also through two renewals, and a retired token stays known as one", "nothing, retired", "live, live", |store| {
+        let [token, next, last] = [r#"{"n":0}"#, r#"{"n":1}"#, r#"{"n":2}"#].map(|payload| store.create(payload));
+        store.retire_for(&token, store.live(&token).version, &next);
+        store.retire_for(&next, store.live(&next).version, &last);
+        store.delete(&token);
+        match (store.load(&last), store.load(&token)) {
+            (Found::Nothing, Found::Retired) => "nothing, retired",
+            (Found::Live(_), Found::Live(_)) => "live, live",
+            _ => "something else",
+        }
+    }),
+    ("a logout that takes as long as an invocation still ends what took its place", "nothing", "live", |store| {
+        let (token, next) = (store.create("{}"), store.create(r#"{"n":1}"#));
+        let seen = store.live(&token).version;
+        store.retire_for(&token, seen, &next);
+        advance(899);
+        wait(store.0.delete(&token, Some(seen), &call())).unwrap();
+        found(&store.load(&next))
+    }),
+    ("a delete wins over a change that came first", "nothing", "live", |store| {
+        let token = store.create("{}");
+        let seen = store.live(&token).version;
+        store.update(&token, seen, r#"{"a":1}"#);
+        wait(store.0.delete(&token, Some(seen), &call())).unwrap();
+        found(&store.load(&token))
+    }),
     ("what is over is forgotten a minute later", "nothing", "live", |store| {
         // The service judges lifetimes; a store that keeps records only cleans up.
         let token = store.create("{}");
@@ -228,9 +304,9 @@ const PROMISES: &[Promise] = &[
 #[test]
 fn every_store_keeps_the_contract() {
     for (promise, server, cookie, ask) in PROMISES {
-        for (name, store) in Any::all(&[0]) {
+        for (name, store) in all(&[0]) {
             set_clock(START);
-            let expected = if store.is_memory() { server } else { cookie };
+            let expected = if store.is_server() { server } else { cookie };
             assert_eq!(&ask(&Tested(store)), expected, "{name}: {promise}");
         }
     }
@@ -240,7 +316,7 @@ fn every_store_keeps_the_contract() {
 /// the old secret it is nothing.
 #[test]
 fn an_old_secret_opens_and_is_replaced() {
-    for (name, store) in Any::all(&[1]) {
+    for (name, store) in all(&[1]) {
         let old = Tested(store);
         let token = old.create(r#"{"a":1}"#);
         let both = Tested(old.0.rotated(&[2, 1], name));
@@ -258,7 +334,7 @@ fn an_old_secret_opens_and_is_replaced() {
 #[test]
 fn a_memory_store_does_not_grow_for_ever() {
     let store = MemoryStore::with_keyring(keyring(&[0]));
-    let create = || ready(store.create(&record("{}"), &call())).unwrap();
+    let create = || wait(store.create(&record("{}"), &call())).unwrap();
     (0..1_000).for_each(|_| drop(create()));
     assert_eq!(store.len(), 1_000);
     advance(30 * 60 + 60);
@@ -296,10 +372,10 @@ async fn a_call_carries_the_request_s_settings() {
         async fn update(&self, _: &Token, _: Version, _: &Record, _: &Call) -> Result<Update, lambda_session::Error> {
             unreachable!("nothing is ever loaded")
         }
-        async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, lambda_session::Error> {
+        async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, lambda_session::Error> {
             unreachable!("nothing is ever loaded")
         }
-        async fn delete(&self, _: &Token, _: &Call) -> Result<(), lambda_session::Error> {
+        async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), lambda_session::Error> {
             unreachable!("nothing is ever loaded")
         }
     }

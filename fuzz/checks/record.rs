@@ -112,11 +112,11 @@ impl Store for Contested {
         Ok(Update::Done(token.clone()))
     }
 
-    async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
         Ok(Retired::Done)
     }
 
-    async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {
+    async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
         Ok(())
     }
 }

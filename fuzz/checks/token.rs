@@ -98,8 +98,8 @@ fn a_strangers_token_stands_for_nothing(text: &str) {
     assert!(load(&memory, &token, &call()).is_none());
     let record = Record::new(b"{}".to_vec(), now()).unwrap();
     assert!(matches!(at_once(memory.update(&token, Version(1), &record, &call())), Ok(Update::Gone)));
-    assert!(matches!(at_once(memory.retire(&token, Version::default(), &call())), Ok(Retired::Gone)));
-    at_once(memory.delete(&token, &call())).unwrap();
+    assert!(matches!(at_once(memory.retire(&token, Version::default(), &token, &call())), Ok(Retired::Gone)));
+    at_once(memory.delete(&token, None, &call())).unwrap();
     assert!(memory.is_empty(), "nobody's token is taken over");
 }
 

@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::SemaphorePermit, time::sleep_until};
 
 use super::breaker::Blow;
-use super::client::Shared;
+use super::client::{Limit, Shared};
 use super::cluster::Source;
 use super::connection::{Answer, Broken, Connection, Exchanged};
 use super::dial::{Dialled, Undialled};
@@ -46,12 +46,12 @@ struct Attempted {
 }
 
 impl<'a> Attempt<'a> {
-    /// Carries the command out until `deadline`.
-    pub(crate) async fn carry_out(&self, command: &Command<'_>, deadline: Instant) -> Result<Answer, Trouble> {
+    /// Carries the command out until `limit`.
+    pub(crate) async fn carry_out(&self, command: &Command<'_>, limit: &Limit) -> Result<Answer, Trouble> {
         let times = &self.shared.settings.times;
         let (now, began) = (self.shared.settings.clock.now(), Instant::now());
         let pass = self.node.admit(now).map_err(Trouble::plain)?;
-        let cold = deadline.min(later(began, times.cold));
+        let cold = limit.end.min(later(began, times.cold));
         self.check_time(began, cold).map_err(Trouble::plain)?;
         let (permit, ready) = match self.node.pool.spare_permit() {
             Some(permit) => (permit, began),
@@ -64,8 +64,10 @@ impl<'a> Attempt<'a> {
         (0..taken.closed).for_each(|_| self.node.discarded(Discard::Closed));
         let done = match taken.connection {
             Some(connection) => {
-                let until = deadline.min(later(ready, times.warm));
-                self.on_open(connection, taken.idle, command, until).await
+                let until = limit.end.min(later(ready, times.warm.saturating_sub(limit.spent())));
+                let done = self.on_open(connection, taken.idle, command, until).await;
+                limit.spend(began);
+                done
             }
             None => self.on_fresh_twice(command, cold).await,
         };

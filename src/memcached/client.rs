@@ -22,7 +22,7 @@ use super::{Failure, FailureKind, Key, NodeId, Settings, Ttl};
 
 /// A client of one cluster. Clones share their connections.
 ///
-/// Every operation names its node and ends at its `deadline`, or sooner by the settings. A failure's
+/// Every operation names its node and ends at its `limit`, or sooner by the settings. A failure's
 /// [`kind`](Failure::kind) says what became of it; a node that is no longer in the list has no values: that is a miss.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
@@ -35,6 +35,14 @@ pub(crate) struct Shared {
     /// Held by whoever asks for the list of nodes.
     pub(crate) asking: tokio::sync::Mutex<()>,
     opaque: AtomicU64,
+}
+
+/// Until when an operation is worth waiting for: an [`Instant`], or a [`Limit`] that several operations share.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub(crate) end: Instant,
+    /// What operations on open connections have taken so far, in nanoseconds.
+    warm: Option<Arc<AtomicU64>>,
 }
 
 /// A value, and its CAS number.
@@ -103,6 +111,32 @@ pub struct Probe {
     pub tls: bool,
 }
 
+impl From<Instant> for Limit {
+    fn from(end: Instant) -> Self {
+        Self { end, warm: None }
+    }
+}
+
+impl Limit {
+    /// Operations that belong together end at `end`, and those on open connections take no longer together than
+    /// [`warm_time`](Settings::warm_time): `warm` counts what they have taken, in nanoseconds.
+    pub fn shared(end: Instant, warm: Arc<AtomicU64>) -> Self {
+        Self { end, warm: Some(warm) }
+    }
+
+    /// What operations on open connections have taken so far.
+    pub(crate) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.warm.as_ref().map_or(0, |warm| warm.load(Ordering::Relaxed)))
+    }
+
+    /// Counts an operation on an open connection.
+    pub(crate) fn spend(&self, began: Instant) {
+        if let Some(warm) = &self.warm {
+            warm.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Client {
     /// A client by these settings. Nothing is connected yet.
     ///
@@ -134,6 +168,15 @@ impl Client {
         })
     }
 
+    /// Reads a value, which goes on living for as long as it had left: one round trip. `None` is a miss.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Unavailable`] or [`FailureKind::Refused`]; never [`FailureKind::Unknown`].
+    pub async fn get(&self, node: NodeId, key: &Key, limit: impl Into<Limit>) -> Result<Option<Value>, Failure> {
+        self.read(node, &Command::Get { key, touch: None }, limit.into()).await
+    }
+
     /// Reads a value, which from now on lives for `ttl`: one round trip. `None` is a miss.
     ///
     /// # Errors
@@ -144,13 +187,16 @@ impl Client {
         node: NodeId,
         key: &Key,
         ttl: Ttl,
-        deadline: Instant,
+        limit: impl Into<Limit>,
     ) -> Result<Option<Value>, Failure> {
-        let command = Command::Get { key, touch: Some(ttl) };
-        match self.0.perform(node, &command, deadline).await? {
+        self.read(node, &Command::Get { key, touch: Some(ttl) }, limit.into()).await
+    }
+
+    async fn read(&self, node: NodeId, command: &Command<'_>, limit: Limit) -> Result<Option<Value>, Failure> {
+        match self.0.perform(node, command, &limit).await? {
             Some(Answer { status: Status::Value(_), cas, value }) => Ok(Some(Value { bytes: value, cas })),
             Some(Answer { status: Status::Miss, .. }) | None => Ok(None),
-            Some(answer) => Err(refused(&command, answer)),
+            Some(answer) => Err(refused(command, answer)),
         }
     }
 
@@ -165,11 +211,11 @@ impl Client {
         key: &Key,
         value: &[u8],
         ttl: Ttl,
-        deadline: Instant,
+        limit: impl Into<Limit>,
     ) -> Result<Added, Failure> {
         self.0.check_size(value)?;
         let command = Command::Set { key, value, ttl, mode: Mode::Add };
-        match self.0.perform(node, &command, deadline).await? {
+        match self.0.perform(node, &command, &limit.into()).await? {
             Some(Answer { status: Status::Done, .. }) => Ok(Added::Stored),
             Some(Answer { status: Status::NotStored, .. }) => Ok(Added::Exists),
             Some(answer) => Err(refused(&command, answer)),
@@ -192,11 +238,11 @@ impl Client {
         cas: u64,
         value: &[u8],
         ttl: Ttl,
-        deadline: Instant,
+        limit: impl Into<Limit>,
     ) -> Result<Replaced, Failure> {
         self.0.check_size(value)?;
         let command = Command::Set { key, value, ttl, mode: Mode::Replace(cas) };
-        match self.0.perform(node, &command, deadline).await? {
+        match self.0.perform(node, &command, &limit.into()).await? {
             Some(Answer { status: Status::Done, .. }) => Ok(Replaced::Stored),
             Some(Answer { status: Status::Exists, .. }) => Ok(Replaced::Conflict),
             Some(Answer { status: Status::NotFound, .. }) | None => Ok(Replaced::Gone),
@@ -216,10 +262,10 @@ impl Client {
         node: NodeId,
         key: &Key,
         cas: Option<u64>,
-        deadline: Instant,
+        limit: impl Into<Limit>,
     ) -> Result<Deleted, Failure> {
         let command = Command::Delete { key, cas };
-        match self.0.perform(node, &command, deadline).await? {
+        match self.0.perform(node, &command, &limit.into()).await? {
             Some(Answer { status: Status::Done, .. }) => Ok(Deleted::Done),
             Some(Answer { status: Status::Exists, .. }) => Ok(Deleted::Conflict),
             Some(Answer { status: Status::NotFound, .. }) | None => Ok(Deleted::NotFound),
@@ -259,9 +305,9 @@ impl Client {
 
 impl Shared {
     /// Carries a command out on a node; `None` if the node is no longer in the list.
-    async fn perform(&self, id: NodeId, command: &Command<'_>, deadline: Instant) -> Result<Option<Answer>, Failure> {
-        let Some(node) = self.node(id, deadline).await? else { return Ok(None) };
-        let trouble = match self.attempt(&node).carry_out(command, deadline).await {
+    async fn perform(&self, id: NodeId, command: &Command<'_>, limit: &Limit) -> Result<Option<Answer>, Failure> {
+        let Some(node) = self.node(id, limit.end).await? else { return Ok(None) };
+        let trouble = match self.attempt(&node).carry_out(command, limit).await {
             Ok(answer) => return Ok(Some(answer)),
             Err(trouble) => trouble,
         };
@@ -270,13 +316,13 @@ impl Shared {
             return Err(trouble.failure);
         }
         let listed = node.listed();
-        if self.discover(deadline).await.is_err() {
+        if self.discover(limit.end).await.is_err() {
             return Err(trouble.failure);
         }
         match self.cluster.list().find(id) {
             None => Ok(None),
             Some(again) if Arc::ptr_eq(again, &node) && again.listed() == listed => Err(trouble.failure),
-            Some(again) => match self.attempt(again).carry_out(command, deadline).await {
+            Some(again) => match self.attempt(again).carry_out(command, limit).await {
                 Ok(answer) => Ok(Some(answer)),
                 Err(trouble) => Err(trouble.failure),
             },

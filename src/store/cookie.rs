@@ -1,8 +1,8 @@
 //! The session itself in the cookie: no server, no I/O, 4,096 bytes.
 
-use crate::cookie::{PAIR_LIMIT_BYTES, quoted};
+use crate::cookie::PAIR_LIMIT_BYTES;
 use crate::keyring::Keyring;
-use crate::merge::sizes;
+use crate::merge::largest_keys;
 use crate::random::{self, RandomSource};
 use crate::seal::{self, Binding, Format};
 use crate::secrets::Keys;
@@ -79,11 +79,11 @@ impl Store for CookieStore {
         self.seal(record, call).await.map(Update::Done)
     }
 
-    async fn retire(&self, _: &Token, _: Version, _: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
         Ok(Retired::Done)
     }
 
-    async fn delete(&self, _: &Token, _: &Call) -> Result<(), Error> {
+    async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -93,13 +93,11 @@ fn binding(call: &Call) -> Binding<'_> {
 }
 
 fn too_large(size: usize, record: &Record) -> Error {
-    let largest: Vec<String> =
-        sizes(record.payload()).iter().take(3).map(|(key, size)| format!("{} {size} bytes", quoted(key))).collect();
+    let largest = largest_keys(record.payload());
     Error::new(
         ErrorKind::TooLarge,
         format!(
-            "session of {size} bytes does not fit a cookie of {PAIR_LIMIT_BYTES} bytes (name and value); largest keys: {}",
-            largest.join(", ")
+            "session of {size} bytes does not fit a cookie of {PAIR_LIMIT_BYTES} bytes (name and value); largest keys: {largest}"
         ),
     )
 }

@@ -4,21 +4,19 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use crate::keyring::{Keyring, Secret};
 use crate::random::{self, RandomSource};
 use crate::seal::{self, Binding, Reference};
 use crate::secrets::{Keys, Unsealed};
-use crate::store::{Call, Found, Loaded, RETIRED_FOR, Retired, Store, Update, Version};
+use crate::store::{Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, later};
 use crate::token::{SessionId, StorageKey};
 use crate::{Error, Record, Token};
 
 /// Every so many new sessions, those that are over are swept out.
 const SWEEP_EVERY: u64 = 256;
-/// How much longer than its session a record is kept.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Keeps sessions in this process's memory, behind a signed reference in the cookie.
 ///
@@ -45,8 +43,16 @@ struct Shelf {
 }
 
 enum Place {
-    Kept { record: Record, version: Version, until: SystemTime },
-    Retired { until: SystemTime },
+    Kept {
+        record: Record,
+        version: Version,
+        until: SystemTime,
+    },
+    /// Renewed at this time; `next` took its place.
+    Retired {
+        at: SystemTime,
+        next: Option<StorageKey>,
+    },
 }
 
 impl MemoryStore {
@@ -113,12 +119,28 @@ impl Shelf {
     fn at(&self, key: &StorageKey, now: SystemTime) -> Option<&Place> {
         self.places.get(key).filter(|place| place.until() > now)
     }
+
+    /// Takes out a record; of a retired one that which took its place, and it stays retired.
+    fn forget(&mut self, key: StorageKey, now: SystemTime) {
+        let mut key = Some(key);
+        // A successor is new when it is named, so this ends.
+        while let Some(at) = key {
+            key = match self.at(&at, now) {
+                Some(Place::Retired { next, .. }) => *next,
+                Some(Place::Kept { .. }) | None => {
+                    self.places.remove(&at);
+                    None
+                }
+            };
+        }
+    }
 }
 
 impl Place {
     fn until(&self) -> SystemTime {
         match self {
-            Self::Kept { until, .. } | Self::Retired { until } => *until,
+            Self::Kept { until, .. } => *until,
+            Self::Retired { at, .. } => later(*at, SUCCEEDED_FOR),
         }
     }
 }
@@ -130,8 +152,8 @@ impl Store for MemoryStore {
             Some(Place::Kept { record, version, .. }) => {
                 Found::Live(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale })
             }
-            Some(Place::Retired { .. }) => Found::Retired,
-            None => Found::Nothing,
+            Some(Place::Retired { at, .. }) if later(*at, RETIRED_FOR) > call.now() => Found::Retired,
+            Some(Place::Retired { .. }) | None => Found::Nothing,
         })
     }
 
@@ -157,24 +179,25 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, next: &Token, call: &Call) -> Result<Retired, Error> {
         let Some((key, opened)) = self.open(token, call).await? else { return Ok(Retired::Gone) };
+        let next = self.open(next, call).await?.map(|(key, _)| key);
         let mut shelf = self.shelf();
         match shelf.at(&key, call.now()) {
             Some(Place::Kept { record, version, .. }) if *version != seen => {
                 Ok(Retired::Conflict(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale }))
             }
             Some(Place::Kept { .. }) => {
-                shelf.places.insert(key, Place::Retired { until: later(call.now(), RETIRED_FOR) });
+                shelf.places.insert(key, Place::Retired { at: call.now(), next });
                 Ok(Retired::Done)
             }
             Some(Place::Retired { .. }) | None => Ok(Retired::Gone),
         }
     }
 
-    async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
+    async fn delete(&self, token: &Token, _: Option<Version>, call: &Call) -> Result<(), Error> {
         if let Some((key, _)) = self.open(token, call).await? {
-            self.shelf().places.remove(&key);
+            self.shelf().forget(key, call.now());
         }
         Ok(())
     }
@@ -188,8 +211,4 @@ impl fmt::Debug for MemoryStore {
 
 fn binding(call: &Call) -> Binding<'_> {
     Binding { name: call.cookie(), scope: call.scope() }
-}
-
-fn later(now: SystemTime, by: Duration) -> SystemTime {
-    now.checked_add(by).unwrap_or(now)
 }

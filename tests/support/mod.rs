@@ -354,13 +354,13 @@ impl<S: Store> Store for CountingStore<S> {
         self.count(|calls| calls.updates += 1);
         self.inner.update(token, seen, record, call).await
     }
-    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, next: &Token, call: &Call) -> Result<Retired, Error> {
         self.count(|calls| calls.retires += 1);
-        self.inner.retire(token, seen, call).await
+        self.inner.retire(token, seen, next, call).await
     }
-    async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
+    async fn delete(&self, token: &Token, seen: Option<Version>, call: &Call) -> Result<(), Error> {
         self.count(|calls| calls.deletes += 1);
-        self.inner.delete(token, call).await
+        self.inner.delete(token, seen, call).await
     }
 }
 
@@ -426,13 +426,13 @@ impl<S: Store> Store for ScriptedStore<S> {
         self.turn().await?;
         self.inner.update(token, seen, record, call).await
     }
-    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, next: &Token, call: &Call) -> Result<Retired, Error> {
         self.turn().await?;
-        self.inner.retire(token, seen, call).await
+        self.inner.retire(token, seen, next, call).await
     }
-    async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
+    async fn delete(&self, token: &Token, seen: Option<Version>, call: &Call) -> Result<(), Error> {
         self.turn().await?;
-        self.inner.delete(token, call).await
+        self.inner.delete(token, seen, call).await
     }
 }
 
@@ -461,6 +461,8 @@ impl Future for NextStep {
 pub enum Any {
     Cookie(CookieStore),
     Memory(MemoryStore),
+    #[cfg(feature = "memcached")]
+    Memcached(lambda_session::store::MemcachedStore),
 }
 
 impl Any {
@@ -477,13 +479,16 @@ impl Any {
     pub fn rotated(&self, seeds: &[u8], name: &str) -> Any {
         match (self, name) {
             (Any::Memory(store), _) => Any::Memory(store.rotated(keyring(seeds))),
+            #[cfg(feature = "memcached")]
+            (Any::Memcached(store), _) => Any::Memcached(store.rotated(keyring(seeds))),
             (Any::Cookie(_), "signed") => Any::Cookie(CookieStore::signed(keyring(seeds))),
             (Any::Cookie(_), _) => Any::Cookie(CookieStore::encrypted(keyring(seeds))),
         }
     }
 
-    pub fn is_memory(&self) -> bool {
-        matches!(self, Any::Memory(_))
+    /// Whether the cookie is a reference to what a server keeps.
+    pub fn is_server(&self) -> bool {
+        !matches!(self, Any::Cookie(_))
     }
 }
 
@@ -492,30 +497,40 @@ impl Store for Any {
         match self {
             Any::Cookie(store) => store.load(token, call).await,
             Any::Memory(store) => store.load(token, call).await,
+            #[cfg(feature = "memcached")]
+            Any::Memcached(store) => store.load(token, call).await,
         }
     }
     async fn create(&self, record: &Record, call: &Call) -> Result<Token, Error> {
         match self {
             Any::Cookie(store) => store.create(record, call).await,
             Any::Memory(store) => store.create(record, call).await,
+            #[cfg(feature = "memcached")]
+            Any::Memcached(store) => store.create(record, call).await,
         }
     }
     async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
         match self {
             Any::Cookie(store) => store.update(token, seen, record, call).await,
             Any::Memory(store) => store.update(token, seen, record, call).await,
+            #[cfg(feature = "memcached")]
+            Any::Memcached(store) => store.update(token, seen, record, call).await,
         }
     }
-    async fn retire(&self, token: &Token, seen: Version, call: &Call) -> Result<Retired, Error> {
+    async fn retire(&self, token: &Token, seen: Version, next: &Token, call: &Call) -> Result<Retired, Error> {
         match self {
-            Any::Cookie(store) => store.retire(token, seen, call).await,
-            Any::Memory(store) => store.retire(token, seen, call).await,
+            Any::Cookie(store) => store.retire(token, seen, next, call).await,
+            Any::Memory(store) => store.retire(token, seen, next, call).await,
+            #[cfg(feature = "memcached")]
+            Any::Memcached(store) => store.retire(token, seen, next, call).await,
         }
     }
-    async fn delete(&self, token: &Token, call: &Call) -> Result<(), Error> {
+    async fn delete(&self, token: &Token, seen: Option<Version>, call: &Call) -> Result<(), Error> {
         match self {
-            Any::Cookie(store) => store.delete(token, call).await,
-            Any::Memory(store) => store.delete(token, call).await,
+            Any::Cookie(store) => store.delete(token, seen, call).await,
+            Any::Memory(store) => store.delete(token, seen, call).await,
+            #[cfg(feature = "memcached")]
+            Any::Memcached(store) => store.delete(token, seen, call).await,
         }
     }
 }
