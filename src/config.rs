@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `SECRET_KEY_BASE` | the secret that seals; `lambda-session secret` makes one | none: required |
 //! | `SECRET_KEY_BASE_OLD` | older secrets that still open, comma separated | none |
-//! | `SESSION_STORE` | `cookie` or `memory` | `cookie` |
+//! | `SESSION_STORE` | `cookie`, `memcached` (feature `memcached`) or `memory` | `cookie` |
 //! | `SESSION_PROTECTION` | `encrypted`, or `signed`: readable by its owner | `encrypted` |
 //! | `SESSION_NAME` | the cookie's name | `__Host-session` |
 //! | `SESSION_DOMAIN` | sends the cookie to every host under this domain | none |
@@ -16,6 +16,19 @@
 //! | `SESSION_SECURE` | `off` for `http://` on your own machine only | `on` |
 //! | `SESSION_PARTITIONED` | `on`: a jar for each site that embeds this one | `off` |
 //! | `SESSION_SCOPE` | application and stage: sessions of another scope do not open | empty |
+//! | `SESSION_CONFLICT` | two requests that change one session at once: `merge`, `fail` (409) or `overwrite` | `merge` |
+//!
+//! With `SESSION_STORE=memcached`:
+//!
+//! | variable | what it is | default |
+//! | --- | --- | --- |
+//! | `MEMCACHE_SERVERS` | `host:port`, comma separated; or one ElastiCache configuration endpoint, whose list of nodes is followed | `localhost:11211`; required on Lambda |
+//! | `MEMCACHE_TLS` | `on` or `off` | `on` for `.serverless.` names, else `off` |
+//! | `MEMCACHE_TLS_CA` | a PEM file of the authorities to trust instead of the public ones | none |
+//! | `MEMCACHE_POOL_SIZE` | the most connections to one node, 1 to 1000 | `10` |
+//! | `MEMCACHE_TIMEOUT` | what all calls of one request may take on open connections, `10ms` to `30s`; four times that where one must connect first; four tenths for one exchange | `250ms` (1 s, 100 ms) |
+//! | `MEMCACHE_MAX_VALUE` | the largest session, in bytes, 1024 to 1000000 | `262144` |
+//! | `MEMCACHE_PREFIX` | what storage keys begin with, 1 to 200 of `A-Z a-z 0-9 : _ -` | `s` |
 //!
 //! Durations read `90s`, `30m`, `12h`, `30d` or a number of seconds. With `SESSION_DOMAIN`, or a path other than `/`, the
 //! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset.
@@ -26,16 +39,21 @@
 //! A cookie session cannot be recalled: logout removes it from the browser, a copy lives to its end. Keep
 //! `SESSION_IDLE` and `SESSION_ABSOLUTE` short where that matters.
 
+#[cfg(feature = "memcached")]
+mod memcache;
+
 use std::{path::Path, time::Duration};
 
 use tracing::warn;
 
 use crate::cookie::{CookieOptions, SameSite, quoted};
 use crate::keyring::{Keyring, Secret};
-use crate::layer::SCOPE_LIMIT_BYTES;
+use crate::layer::{Conflict, SCOPE_LIMIT_BYTES};
 use crate::lifetime::{LONGEST, Lifetime};
 use crate::secrets::Keys;
 use crate::session::Data;
+#[cfg(feature = "memcached")]
+use crate::store::MemcachedStore;
 use crate::store::{CookieStore, MemoryStore};
 use crate::{Error, SessionLayer, dotenv};
 
@@ -111,7 +129,7 @@ pub fn dotenv_files(directory: &Path) -> Result<Vec<(String, String)>, Error> {
 /// assert_eq!(settings.lifetime().idle().as_secs(), 30 * 86_400);
 ///
 /// let error = Settings::read(&|name: &str| (name == "SESSION_STORE").then(|| "redis".to_owned())).unwrap_err();
-/// assert_eq!(error.to_string(), "SESSION_STORE is \"redis\": give cookie or memory");
+/// assert_eq!(error.to_string(), "SESSION_STORE is \"redis\": give cookie or memcached or memory");
 /// # Ok::<(), lambda_session::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -121,6 +139,9 @@ pub struct Settings {
     cookie: CookieOptions,
     lifetime: Lifetime,
     scope: String,
+    conflict: Conflict,
+    #[cfg(feature = "memcached")]
+    memcache: Option<memcache::Memcache>,
     warnings: Vec<String>,
 }
 
@@ -130,6 +151,8 @@ pub struct Settings {
 pub enum StoreKind {
     /// In the cookie.
     Cookie,
+    /// In ElastiCache for Memcached, or any memcached.
+    Memcached,
     /// In this process.
     Memory,
 }
@@ -153,7 +176,21 @@ impl Settings {
     pub fn read(variables: &impl Variables) -> Result<Self, Error> {
         let read = Reader { variables };
         let mut warnings = Vec::new();
-        let store = read.choice("SESSION_STORE", &[("cookie", StoreKind::Cookie), ("memory", StoreKind::Memory)])?;
+        let stores =
+            [("cookie", StoreKind::Cookie), ("memcached", StoreKind::Memcached), ("memory", StoreKind::Memory)];
+        let store = read.choice("SESSION_STORE", &stores)?.unwrap_or(StoreKind::Cookie);
+        if store == StoreKind::Memcached && cfg!(not(feature = "memcached")) {
+            return Err(Error::config(
+                "SESSION_STORE is \"memcached\", and this program was built without it: add the feature `memcached` to \
+                 lambda-session in Cargo.toml",
+            ));
+        }
+        if store != StoreKind::Memcached && read.value("MEMCACHE_SERVERS").is_some() {
+            warnings
+                .push("MEMCACHE_SERVERS is set, and SESSION_STORE is not memcached: no session is kept there".into());
+        }
+        let conflicts = [("merge", Conflict::Merge), ("fail", Conflict::Fail), ("overwrite", Conflict::Overwrite)];
+        let conflict = read.choice("SESSION_CONFLICT", &conflicts)?.unwrap_or_default();
         let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
         let protection = read.choice("SESSION_PROTECTION", &protections)?;
         let is_secure = read.choice("SESSION_SECURE", &[("on", true), ("off", false)])?.unwrap_or(true);
@@ -182,7 +219,7 @@ impl Settings {
             let size = scope.len();
             return Err(Error::config(format!("SESSION_SCOPE has {size} bytes: give {SCOPE_LIMIT_BYTES} or fewer")));
         }
-        if store == Some(StoreKind::Memory) && read.value("AWS_LAMBDA_RUNTIME_API").is_some() {
+        if store == StoreKind::Memory && read.is_on_lambda() {
             warnings.push(
                 "SESSION_STORE=memory: every environment has sessions of its own and loses them when it is recycled; for \
                  tests and local development only"
@@ -190,11 +227,14 @@ impl Settings {
             );
         }
         Ok(Self {
-            store: store.unwrap_or(StoreKind::Cookie),
+            store,
             protection: protection.unwrap_or(Protection::Encrypted),
             cookie,
             lifetime,
             scope,
+            conflict,
+            #[cfg(feature = "memcached")]
+            memcache: if store == StoreKind::Memcached { Some(memcache::Memcache::read(&read)?) } else { None },
             warnings,
         })
     }
@@ -224,6 +264,17 @@ impl Settings {
         &self.scope
     }
 
+    /// What happens when two requests change one session at once.
+    pub fn conflict(&self) -> Conflict {
+        self.conflict
+    }
+
+    /// The client for `SESSION_STORE=memcached`; nothing is connected yet.
+    #[cfg(feature = "memcached")]
+    pub fn memcached(&self) -> Option<&crate::memcached::Client> {
+        self.memcache.as_ref().map(|memcache| &memcache.client)
+    }
+
     /// What is allowed but unlikely to be meant, a line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -236,11 +287,23 @@ impl Settings {
     /// None of today's settings, which are checked already.
     pub fn layer<T: Data>(self, keys: impl Into<Keys>) -> Result<SessionLayer<T>, Error> {
         let layer = match (self.store, self.protection) {
-            (StoreKind::Memory, _) => SessionLayer::new(MemoryStore::with_keyring(keys)),
-            (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keys)),
+            #[cfg(feature = "memcached")]
+            (StoreKind::Memcached, _) => self.memcached_layer(keys.into())?,
             (StoreKind::Cookie, Protection::Signed) => SessionLayer::new(CookieStore::signed(keys)),
+            (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keys)),
+            _ => SessionLayer::new(MemoryStore::with_keyring(keys)),
         };
-        layer.cookie(self.cookie).lifetime(self.lifetime).scope(&self.scope)
+        layer.cookie(self.cookie).lifetime(self.lifetime).on_conflict(self.conflict).scope(&self.scope)
+    }
+
+    #[cfg(feature = "memcached")]
+    fn memcached_layer<T: Data>(&self, keys: Keys) -> Result<SessionLayer<T>, Error> {
+        let Some(memcache) = &self.memcache else { return Err(Error::config("SESSION_STORE is not memcached")) };
+        let mut store = MemcachedStore::new(memcache.client.clone(), keys);
+        if let Some(prefix) = &memcache.prefix {
+            store = store.prefix(prefix)?;
+        }
+        Ok(SessionLayer::new(store).store_timeout(memcache.cold_time))
     }
 }
 
@@ -305,6 +368,20 @@ struct Reader<'a, V> {
 impl<V: Variables> Reader<'_, V> {
     fn value(&self, name: &str) -> Option<String> {
         self.variables.value(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Whether this is Lambda, or something that stands for it.
+    fn is_on_lambda(&self) -> bool {
+        self.value("AWS_LAMBDA_RUNTIME_API").is_some()
+    }
+
+    #[cfg(feature = "memcached")]
+    fn number(&self, name: &str, least: usize, most: usize) -> Result<Option<usize>, Error> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        match value.trim().parse() {
+            Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(Error::config(format!("{name} is {}: give {least} to {most}", quoted(&value)))),
+        }
     }
 
     fn choice<C: Copy>(&self, name: &str, choices: &[(&str, C)]) -> Result<Option<C>, Error> {

@@ -72,7 +72,7 @@ impl Cookies {
             Self::Forged => cookie("AaJ3AAAA"),
             Self::Foreign => cookie("\"not ours\""),
             Self::Unknown => {
-                let elsewhere = if store.is_memory() {
+                let elsewhere = if store.is_server() {
                     app(MemoryStore::with_keyring(keyring(&[2])))
                 } else {
                     app(store.rotated(&[9], name))
@@ -125,8 +125,8 @@ async fn what_an_answer_sets() {
     use Sets::{Cookie, Nothing, Removal};
     for cookies in Cookies::ALL {
         for (name, store) in Any::all(&[1]) {
-            let (live, carried) = (cookies.is_live(store.is_memory()), cookies != Cookies::None);
-            let retired = cookies == Cookies::Retired && store.is_memory();
+            let (live, carried) = (cookies.is_live(store.is_server()), cookies != Cookies::None);
+            let retired = cookies == Cookies::Retired && store.is_server();
             let worth_rewriting = matches!(cookies, Cookies::Ageing | Cookies::OldKey);
             let read = if worth_rewriting { Cookie } else { Nothing };
             let written = if retired { Nothing } else { Cookie };
@@ -299,7 +299,7 @@ async fn a_renewed_session_has_a_new_id_and_a_new_beginning() {
 /// SL2: in the cookie a renewal is a new cookie with the same data and a new beginning.
 #[tokio::test]
 async fn a_renewed_cookie_session_begins_anew() {
-    for (name, store) in Any::all(&[0]).into_iter().filter(|(_, store)| !store.is_memory()) {
+    for (name, store) in Any::all(&[0]).into_iter().filter(|(_, store)| !store.is_server()) {
         set_clock(START);
         let mut browser = Browser::new(app(store.clone()));
         browser.visit("/set-user=alice").await;

@@ -71,6 +71,8 @@ async fn an_empty_variable_counts_as_unset() {
         "SESSION_SECURE",
         "SESSION_PARTITIONED",
         "SESSION_SCOPE",
+        "SESSION_CONFLICT",
+        "MEMCACHE_SERVERS",
     ];
     for blank in ["", " ", "\t\n"] {
         let variables = names.map(|name| (name, blank));
@@ -197,8 +199,8 @@ fn every_wrong_value_is_one_clear_line() {
     let path = "is no path for a cookie: begin with /, use visible ASCII without a semicolon, up to 1024 bytes";
     let long = "x".repeat(300);
     let rows: Vec<(Vec<(&str, &str)>, String)> = vec![
-        (vec![("SESSION_STORE", "redis")], r#"SESSION_STORE is "redis": give cookie or memory"#.into()),
-        (vec![("SESSION_STORE", "memcached\n")], r#"SESSION_STORE is "memcached\n": give cookie or memory"#.into()),
+        (vec![("SESSION_STORE", "redis")], r#"SESSION_STORE is "redis": give cookie or memcached or memory"#.into()),
+        (vec![("SESSION_STORE", "mem\ncached")], r#"SESSION_STORE is "mem\ncached": give cookie or memcached or memory"#.into()),
         (vec![("SESSION_PROTECTION", "none")], r#"SESSION_PROTECTION is "none": give encrypted or signed"#.into()),
         (vec![("SESSION_SAME_SITE", "loose")], r#"SESSION_SAME_SITE is "loose": give lax or strict or none"#.into()),
         (vec![("SESSION_SECURE", "false")], r#"SESSION_SECURE is "false": give on or off"#.into()),
@@ -578,4 +580,15 @@ fn memory_on_lambda_is_warned_about() {
         ]
     );
     assert_eq!(Settings::read(&lookup(&[("SESSION_STORE", "memory")])).unwrap().warnings(), [""; 0]);
+}
+
+/// What the operator asked for and the program has not got is said at start, with the way out.
+#[cfg(not(feature = "memcached"))]
+#[test]
+fn a_store_that_was_not_built_in_is_named() {
+    assert_eq!(
+        read(&[("SESSION_STORE", "memcached")]).unwrap_err().to_string(),
+        "SESSION_STORE is \"memcached\", and this program was built without it: add the feature `memcached` to \
+         lambda-session in Cargo.toml"
+    );
 }

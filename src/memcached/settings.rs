@@ -219,6 +219,11 @@ impl Settings {
         self
     }
 
+    /// How long an operation may take that has to open a connection.
+    pub(crate) fn cold(&self) -> Duration {
+        self.times.cold
+    }
+
     /// Whether TLS is spoken.
     pub(crate) fn speaks_tls(&self) -> bool {
         self.tls.unwrap_or_else(|| self.servers.iter().any(Address::is_serverless))

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Record, Token};
 /// The prefix of storage keys, unless set.
 const PREFIX: &str = "s";
 /// The longest prefix: with `:` and the hash of an id a key stays below memcached's 250 bytes.
-const PREFIX_LIMIT_BYTES: usize = 200;
+pub(crate) const PREFIX_LIMIT_BYTES: usize = 200;
 /// How many nodes a new session is offered to before it counts as unavailable.
 const NODES_TRIED: usize = 3;
 /// How often one logout meets somebody who was faster before it gives up.

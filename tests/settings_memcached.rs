@@ -1,0 +1,118 @@
+//! `SESSION_STORE=memcached`: every variable, every wrong value with its exact line (issue 3, "Where it connects").
+#![cfg(feature = "memcached")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "memcached/support/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod cache;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use lambda_session::config::{Settings, StoreKind};
+use lambda_session::{Conflict, Error, ErrorKind, Values};
+use support::{Sets, keyring, scripted, send};
+
+fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+    let mut variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    variables.push(("SESSION_STORE".into(), "memcached".into()));
+    Settings::read(&move |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+}
+
+#[test]
+fn on_a_developer_s_machine_it_is_the_one_on_localhost() {
+    let settings = read(&[]).unwrap();
+    assert_eq!((settings.store(), settings.conflict()), (StoreKind::Memcached, Conflict::Merge));
+    assert_eq!(format!("{:?}", settings.memcached().unwrap()), r#"Client(["localhost:11211"])"#);
+    assert_eq!(settings.warnings(), &[] as &[String]);
+}
+
+/// On Lambda nothing listens on localhost: the operator hears so at start, not at the first login.
+#[test]
+fn on_lambda_the_servers_must_be_named() {
+    let on_lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+    let error = read(&[on_lambda]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        error.to_string(),
+        "MEMCACHE_SERVERS is not set, and there is no memcached beside a Lambda function: give the cluster's configuration \
+         endpoint or its nodes, as host:port"
+    );
+    assert!(read(&[on_lambda, ("MEMCACHE_SERVERS", "shop.abc.cfg.euw1.cache.amazonaws.com:11211")]).is_ok());
+}
+
+#[test]
+fn every_wrong_value_is_named_with_the_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let no_pem = directory.path().join("ca.pem");
+    std::fs::write(&no_pem, "no certificate").unwrap();
+    let long = "p".repeat(201);
+    for (variables, expected) in [
+        (vec![("MEMCACHE_SERVERS", "cache:99999")], r#"MEMCACHE_SERVERS: cache server "cache:99999" is not host:port"#),
+        (vec![("MEMCACHE_SERVERS", "a,,b")], r#"MEMCACHE_SERVERS: cache server "" is not host:port"#),
+        (vec![("MEMCACHE_SERVERS", "a,a:11211")], "MEMCACHE_SERVERS: cache server a:11211 is named twice"),
+        (
+            vec![("MEMCACHE_SERVERS", "a.cfg.b,c")],
+            "MEMCACHE_SERVERS: a configuration endpoint must be the only cache server",
+        ),
+        (vec![("MEMCACHE_POOL_SIZE", "0")], r#"MEMCACHE_POOL_SIZE is "0": give 1 to 1000"#),
+        (vec![("MEMCACHE_POOL_SIZE", "ten")], r#"MEMCACHE_POOL_SIZE is "ten": give 1 to 1000"#),
+        (vec![("MEMCACHE_MAX_VALUE", "1MB")], r#"MEMCACHE_MAX_VALUE is "1MB": give 1024 to 1000000"#),
+        (vec![("MEMCACHE_MAX_VALUE", "1000001")], r#"MEMCACHE_MAX_VALUE is "1000001": give 1024 to 1000000"#),
+        (vec![("MEMCACHE_TIMEOUT", "9ms")], r#"MEMCACHE_TIMEOUT is "9ms": give 10ms to 30s"#),
+        (vec![("MEMCACHE_TIMEOUT", "31s")], r#"MEMCACHE_TIMEOUT is "31s": give 10ms to 30s"#),
+        (vec![("MEMCACHE_TIMEOUT", "-1ms")], r#"MEMCACHE_TIMEOUT is "-1ms": give 10ms to 30s"#),
+        (vec![("MEMCACHE_TLS", "yes")], r#"MEMCACHE_TLS is "yes": give on or off"#),
+        (vec![("MEMCACHE_TLS_CA", "/none/ca.pem")], r#"MEMCACHE_TLS_CA: cannot read "/none/ca.pem""#),
+        (
+            vec![("MEMCACHE_PREFIX", "a b")],
+            r#"MEMCACHE_PREFIX is "a b": give 1 to 200 characters of A-Z a-z 0-9 : _ -"#,
+        ),
+        (vec![("MEMCACHE_PREFIX", long.as_str())], "MEMCACHE_PREFIX is \"ppppppp"),
+        (vec![("SESSION_CONFLICT", "last")], r#"SESSION_CONFLICT is "last": give merge or fail or overwrite"#),
+        (vec![("MEMCACHE_TLS", "on"), ("MEMCACHE_TLS_CA", no_pem.to_str().unwrap())], "MEMCACHE_TLS_CA: "),
+    ] {
+        let error = read(&variables).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{variables:?}");
+        assert!(error.to_string().starts_with(expected), "{variables:?}: {error}");
+    }
+}
+
+/// A session goes there and back by the settings alone, and policy, prefix and time-out are those that were given.
+#[test]
+fn the_settings_make_the_store() {
+    cache::run(async {
+        let server = cache::Memcached::start(&[]);
+        let layer = |more: &[(&str, &str)]| {
+            let name = server.name();
+            let variables: Vec<_> = [("MEMCACHE_SERVERS", name.as_str()), ("MEMCACHE_PREFIX", "shop")]
+                .into_iter()
+                .chain(more.iter().copied())
+                .collect();
+            read(&variables).unwrap().layer::<Values>(keyring(&[0])).unwrap()
+        };
+        let app = scripted(layer(&[]));
+        let first = send(&app, "/set-a=1", &[]).await;
+        assert_eq!((first.status, first.sets()), (200, Sets::Cookie));
+        let line = support::cookie(&first.token().unwrap());
+        assert_eq!(send(&app, "/read", &[line.as_bytes()]).await.body, r#"{"a":"1"}"#);
+        assert!(server.tell("lru_crawler metadump all\r\n").contains("key=shop%3A"), "the prefix");
+
+        let small = scripted(layer(&[("MEMCACHE_MAX_VALUE", "1024")]));
+        assert_eq!(send(&small, "/big-2000", &[]).await.status, 500);
+
+        server.signal("-STOP");
+        let began = Instant::now();
+        let quick = scripted(layer(&[("MEMCACHE_TIMEOUT", "50ms")]));
+        assert_eq!(send(&quick, "/read", &[line.as_bytes()]).await.status, 503);
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        server.signal("-CONT");
+    });
+}
