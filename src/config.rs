@@ -2,8 +2,9 @@
 //!
 //! | variable | what it is | default |
 //! | --- | --- | --- |
-//! | `SECRET_KEY_BASE` | the secret that seals; `lambda-session secret` makes one | none: required |
-//! | `SECRET_KEY_BASE_OLD` | older secrets that still open, comma separated | none |
+//! | `SECRET_KEY_BASE` | the secret that seals; `lambda-session secret` makes one. Or `ssm:` and the name of a parameter that holds it | none: this or the next is required |
+//! | `SESSION_KEYS_PARAMETER` | in its place: the SSM parameter that holds the [ring](crate::keyring), a SecureString; or several with commas between, the one that seals first (feature `ssm`) | none |
+//! | `SECRET_KEY_BASE_OLD` | older secrets that still open, comma separated; `ssm:` and a name here too | none |
 //! | `SESSION_STORE` | `cookie`, `memcached` (feature `memcached`) or `memory` | `cookie` |
 //! | `SESSION_PROTECTION` | `encrypted`, or `signed`: readable by its owner | `encrypted` |
 //! | `SESSION_NAME` | the cookie's name | `__Host-session` |
@@ -30,6 +31,8 @@
 //! | `MEMCACHE_MAX_VALUE` | the largest session, in bytes, 1024 to 1000000 | `262144` |
 //! | `MEMCACHE_PREFIX` | what storage keys begin with, 1 to 200 of `A-Z a-z 0-9 : _ -` | `s` |
 //!
+//! Secrets from SSM are fetched at start, in one call, and refreshed while the function lives ([`Keys`]).
+//!
 //! Durations read `90s`, `30m`, `12h`, `30d` or a number of seconds. With `SESSION_DOMAIN`, or a path other than `/`, the
 //! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset.
 //!
@@ -41,13 +44,13 @@
 
 #[cfg(feature = "memcached")]
 mod memcache;
+mod secrets;
 
 use std::{path::Path, time::Duration};
 
 use tracing::warn;
 
 use crate::cookie::{CookieOptions, SameSite, quoted};
-use crate::keyring::{Keyring, Secret};
 use crate::layer::{Conflict, SCOPE_LIMIT_BYTES};
 use crate::lifetime::{LONGEST, Lifetime};
 use crate::secrets::Keys;
@@ -57,9 +60,7 @@ use crate::store::MemcachedStore;
 use crate::store::{CookieStore, MemoryStore};
 use crate::{Error, SessionLayer, dotenv};
 
-const MAKE_ONE: &str = "`lambda-session secret --env >> .env` makes one";
-const REPLACE_IT: &str = "replace it by what `lambda-session secret` prints";
-const TAKE_IT_OUT: &str = "copy the old secret whole, or take it out";
+pub use self::secrets::{keyring, keys};
 
 /// Where the values of variables come from.
 pub trait Variables {
@@ -307,30 +308,6 @@ impl Settings {
     }
 }
 
-/// The ring of `SECRET_KEY_BASE` and `SECRET_KEY_BASE_OLD`.
-///
-/// # Errors
-///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no secret, or one is refused: the message names the
-/// variable and the rule, never the value.
-pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
-    let read = Reader { variables };
-    let first = read.value("SECRET_KEY_BASE").ok_or_else(|| {
-        Error::config(format!("SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}"))
-    })?;
-    let first = zeroize::Zeroizing::new(first);
-    let mut secrets = vec![secret("SECRET_KEY_BASE", &first, REPLACE_IT)?];
-    let old = zeroize::Zeroizing::new(read.value("SECRET_KEY_BASE_OLD").unwrap_or_default());
-    for text in old.split(',').filter(|text| !text.trim().is_empty()) {
-        secrets.push(secret("SECRET_KEY_BASE_OLD", text, TAKE_IT_OUT)?);
-    }
-    Keyring::new(secrets)
-}
-
-fn secret(variable: &str, text: &str, way_out: &str) -> Result<Secret, Error> {
-    Secret::parse(text).map_err(|error| Error::config(format!("{variable}: {error}; {way_out}")))
-}
-
 impl<T: Data> SessionLayer<T> {
     /// The layer that the [environment](crate::config) describes.
     ///
@@ -346,17 +323,36 @@ impl<T: Data> SessionLayer<T> {
     /// # }
     /// ```
     ///
+    /// Secrets from SSM cost one call, and the only time that this takes: up to 8 s while SSM is in trouble that may pass,
+    /// after which the function starts without them and requests ask again ([`Keys::refreshed`]). Let the rest of your start
+    /// go on meanwhile:
+    ///
+    /// ```
+    /// # async fn start() -> Result<(), lambda_session::Error> {
+    /// use lambda_session::{Error, SessionLayer};
+    ///
+    /// struct Prices;
+    ///
+    /// async fn load_prices() -> Result<Prices, Error> {
+    ///     Ok(Prices)
+    /// }
+    ///
+    /// let (sessions, prices) = tokio::try_join!(<SessionLayer>::from_env(), load_prices())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config): one line that names the variable, what it may be, and what to
-    /// do. Let `main` return it, so that the function does not start.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): one line that names the variable or the parameter, what it may be,
+    /// and what to do. Let `main` return it, so that the function does not start.
     pub async fn from_env() -> Result<Self, Error> {
         let variables = environment()?;
         let settings = Settings::read(&variables)?;
         for warning in settings.warnings() {
             warn!("{warning}");
         }
-        settings.layer(keyring(&variables)?)
+        settings.layer(keys(&variables).await?)
     }
 }
 

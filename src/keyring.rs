@@ -125,6 +125,12 @@ impl Secret {
         Self::generate_from(random::system)
     }
 
+    /// The same secret once more, for a ring that is made again at each refresh.
+    #[cfg(feature = "ssm")]
+    pub(crate) fn copy(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub(crate) fn generate_from(random: RandomSource) -> Result<Zeroizing<String>, Error> {
         let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
         random(bytes.as_mut_slice())?;
@@ -213,19 +219,28 @@ impl Keyring {
     ///
     /// [`ErrorKind::Config`] names the line and the rule, never what stands there.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::dated(Self::keys(text)?)
+    }
+
+    /// The secrets of a ring's text, each with the time from which on it seals.
+    pub(crate) fn keys(text: &str) -> Result<Vec<(SystemTime, Secret)>, Error> {
         let text = text.trim_start_matches('\u{feff}');
         let lines =
             (1_usize..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let lines: Vec<_> = lines.collect();
-        if let [(_, bare)] = lines.as_slice()
-            && !bare.contains([' ', '\t'])
-        {
-            return Self::new([Secret::parse(bare)?]);
-        }
-        let keys = lines
+        let is_bare = matches!(lines.as_slice(), [(_, line)] if !line.contains([' ', '\t']));
+        let keys: Vec<_> = lines
             .into_iter()
-            .map(|(number, line)| parse_line(line).map_err(|error| Error::config(format!("line {number}: {error}"))));
-        Self::dated(keys.collect::<Result<Vec<_>, _>>()?)
+            .map(|(number, line)| {
+                let key = if is_bare {
+                    Secret::parse(line).map(|secret| (SystemTime::UNIX_EPOCH, secret))
+                } else {
+                    parse_line(line)
+                };
+                key.map_err(|error| Error::config(format!("line {number}: {error}")))
+            })
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(Error::config("a keyring needs at least one secret")) } else { Ok(keys) }
     }
 
     /// How many secrets the ring holds: at least one.

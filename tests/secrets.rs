@@ -135,7 +135,7 @@ async fn environments_do_not_refresh_in_step() {
 }
 
 /// F9, SS6: a source that is down for a day costs one attempt every 30 s and loses no session; after that it is an outage.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_last_good_ring_serves_for_a_day() {
     let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
     let store = store(&source).await;
@@ -163,19 +163,92 @@ async fn a_bad_refresh_keeps_the_ring() {
     assert!(opens(&store, &token, 301).await);
 }
 
-/// SS5: what will not pass by itself ends the start; what may pass does not, and is 503 until it has.
-#[tokio::test]
-async fn permanent_trouble_ends_the_start_and_passing_trouble_does_not() {
+/// SS5, F11: what will not pass by itself ends the start at once, after one call.
+#[tokio::test(start_paused = true)]
+async fn permanent_trouble_ends_the_start() {
     let denied = Scripted::answers([Answer::Fails(ErrorKind::Config)]);
-    let error = Keys::refreshed_at(denied, at(0), middle).await.unwrap_err();
+    let start = tokio::time::Instant::now();
+    let error = Keys::refreshed_at(denied.clone(), at(0), middle).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!((start.elapsed(), denied.calls()), (Duration::ZERO, 1));
+}
 
-    let source = Scripted::answers([Answer::Fails(ErrorKind::Unavailable)]);
+/// SS4: what may pass is tried again while the start has time for it.
+#[tokio::test(start_paused = true)]
+async fn passing_trouble_is_tried_again_at_start() {
+    let fails = Answer::Fails(ErrorKind::Unavailable);
+    let source = Scripted::answers([fails.clone(), Answer::Hangs, fails.clone(), fails, Answer::Ring(vec![(0, 1)])]);
+    let start = tokio::time::Instant::now();
     let store = store(&source).await;
-    assert_eq!(seal(&store, 1).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(source.calls(), 1, "not asked again within 30 s");
+    // The middle of the pauses' range: 50, 100, 200 and 400 ms; and 2 s for the call that hung.
+    let took = start.elapsed().as_millis();
+    assert!((2750..2760).contains(&took), "{took} ms");
+    seal(&store, 1).await.unwrap();
+    assert_eq!(source.calls(), 5);
+}
+
+/// SS5, F12: what has not passed in 8 s does not end the start: 503 until it has, with an attempt every 5 s, not 30, since there is
+/// nothing to go on with.
+#[tokio::test(start_paused = true)]
+async fn passing_trouble_does_not_end_the_start() {
+    for trouble in [Answer::Fails(ErrorKind::Unavailable), Answer::Hangs] {
+        let source = Scripted::answers([trouble]);
+        let start = tokio::time::Instant::now();
+        let store = store(&source).await;
+        assert!(start.elapsed() <= Duration::from_millis(8010), "{:?}", start.elapsed());
+        let calls = source.calls();
+        assert!((4..=15).contains(&calls), "{calls} calls");
+        assert_eq!(seal(&store, 10).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(source.calls(), calls, "not asked again within 5 s");
+        assert_eq!(seal(&store, 14).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(source.calls(), calls + 1);
+        source.then(Answer::Ring(vec![(0, 1)]));
+        seal(&store, 20).await.unwrap();
+    }
+}
+
+/// F9: while the source fails, nothing brings an attempt forward, and no request makes two.
+#[tokio::test]
+async fn an_unknown_key_does_not_hurry_a_source_that_fails() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let foreign = seal(&CookieStore::encrypted(Keyring::new([secret(9)]).unwrap()), 1).await.unwrap();
+    source.then(Answer::Fails(ErrorKind::Unavailable));
+    for seconds in 301..331 {
+        assert!(!opens(&store, &foreign, seconds).await);
+    }
+    assert_eq!(source.calls(), 2);
     source.then(Answer::Ring(vec![(0, 1)]));
-    seal(&store, 31).await.unwrap();
+    assert!(!opens(&store, &foreign, 331).await);
+    assert_eq!(source.calls(), 3, "once for what is due, not again for the key");
+}
+
+/// SS6: a request that is cancelled in the middle of a refresh does not call forth the next attempt.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_refresh_is_a_failed_one() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    source.then(Answer::Hangs);
+    tokio::time::timeout(Duration::from_millis(10), seal(&store, 301)).await.unwrap_err();
+    for seconds in 301..331 {
+        seal(&store, seconds).await.unwrap();
+    }
+    assert_eq!(source.calls(), 2);
+}
+
+/// F15: a ring that came while the clock was ahead is not good until the clock has caught up.
+#[tokio::test]
+async fn a_clock_that_was_ahead_gives_no_ring_for_ever() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let ahead = 80 * 365 * 86_400;
+    seal(&store, ahead).await.unwrap();
+    assert_eq!(source.calls(), 2);
+    source.then(Answer::Fails(ErrorKind::Unavailable));
+    seal(&store, 100).await.unwrap();
+    assert_eq!(source.calls(), 3, "asked at once when the clock is right again");
+    seal(&store, 86_400).await.unwrap();
+    assert_eq!(seal(&store, 86_501).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 /// F12: a source that hangs costs a request at most its own time, and then the last good ring serves.

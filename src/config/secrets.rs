@@ -1,0 +1,129 @@
+//! The variables that say where the secrets are: in themselves, or in SSM.
+
+use zeroize::Zeroizing;
+
+use super::{Reader, Variables};
+use crate::Error;
+use crate::keyring::{Keyring, Secret};
+use crate::secrets::Keys;
+use crate::secrets::parameter::{self, ParameterName, Part};
+
+const MAKE_ONE: &str = "`lambda-session secret --env >> .env` makes one";
+const REPLACE_IT: &str = "replace it by what `lambda-session secret` prints";
+const TAKE_IT_OUT: &str = "copy the old secret whole, or take it out";
+/// What a value begins with that names a parameter instead of being a secret, as Jets has it.
+const SSM_PREFIX: &str = "ssm:";
+
+/// The keys that `SECRET_KEY_BASE`, `SECRET_KEY_BASE_OLD` and `SESSION_KEYS_PARAMETER` describe.
+///
+/// Costs one call of SSM if one of them names a parameter, and no I/O otherwise. Trouble with SSM that may pass is no
+/// error, see [`Keys::refreshed`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), lambda_session::Error> {
+/// use lambda_session::{config, keyring::Secret};
+///
+/// let secret = Secret::generate()?;
+/// let keys = config::keys(&|name: &str| (name == "SECRET_KEY_BASE").then(|| secret.to_string())).await?;
+/// assert_eq!(format!("{keys:?}"), "Keys(Keyring(1 key))");
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no secret, or one is refused: the message names the
+/// variable or the parameter, and the rule, never the value.
+pub async fn keys(variables: &impl Variables) -> Result<Keys, Error> {
+    let parts = parts(variables)?;
+    if parts.iter().any(|part| matches!(part, Part::Stored(_))) {
+        stored(parts).await
+    } else {
+        given(parts).map(Keys::from)
+    }
+}
+
+/// The ring of `SECRET_KEY_BASE` and `SECRET_KEY_BASE_OLD`, where they hold the secrets themselves. Costs no I/O.
+///
+/// # Errors
+///
+/// As [`keys`]; and where a variable names a parameter of SSM.
+pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
+    given(parts(variables)?)
+}
+
+fn given(parts: Vec<Part>) -> Result<Keyring, Error> {
+    let secrets = parts.into_iter().map(|part| match part {
+        Part::Given(secret) => Ok(secret),
+        Part::Stored(name) => Err(Error::config(format!(
+            "the secret is in the SSM parameter {name}, which is not asked here: put the secret itself into SECRET_KEY_BASE"
+        ))),
+    });
+    Keyring::new(secrets.collect::<Result<Vec<_>, _>>()?)
+}
+
+#[cfg(feature = "ssm")]
+async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
+    use crate::secrets::ssm::{self, SsmSecrets};
+
+    Keys::refreshed(SsmSecrets::of(&ssm::client().await, parts)).await
+}
+
+#[cfg(not(feature = "ssm"))]
+async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
+    let name = parts.iter().find_map(|part| match part {
+        Part::Stored(name) => Some(name.as_str()),
+        Part::Given(_) => None,
+    });
+    Err(Error::config(format!(
+        "the secret is in the SSM parameter {}, and this program was built without SSM: turn on the feature `ssm` of \
+         lambda-session",
+        name.unwrap_or_default()
+    )))
+}
+
+/// What the variables say, the part that seals first; at least one.
+fn parts(variables: &impl Variables) -> Result<Vec<Part>, Error> {
+    let read = Reader { variables };
+    let first = read.value("SECRET_KEY_BASE").map(Zeroizing::new);
+    let mut parts = match (read.value("SESSION_KEYS_PARAMETER"), first) {
+        (Some(_), Some(_)) => {
+            return Err(Error::config(
+                "SESSION_KEYS_PARAMETER and SECRET_KEY_BASE are both set, and only one can say which secret seals: take \
+                 one out",
+            ));
+        }
+        (Some(names), None) => {
+            let names = parameter::names(&names).map_err(|error| about("SESSION_KEYS_PARAMETER", &error))?;
+            names.into_iter().map(Part::Stored).collect()
+        }
+        (None, Some(text)) => vec![part("SECRET_KEY_BASE", &text, REPLACE_IT)?],
+        (None, None) => {
+            return Err(Error::config(format!(
+                "SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}"
+            )));
+        }
+    };
+    let old = Zeroizing::new(read.value("SECRET_KEY_BASE_OLD").unwrap_or_default());
+    for text in old.split(',').filter(|text| !text.trim().is_empty()) {
+        parts.push(part("SECRET_KEY_BASE_OLD", text, TAKE_IT_OUT)?);
+    }
+    let names = parts.iter().filter_map(|part| match part {
+        Part::Stored(name) => Some(name),
+        Part::Given(_) => None,
+    });
+    parameter::check(names).map_err(|error| about("SECRET_KEY_BASE_OLD", &error))?;
+    Ok(parts)
+}
+
+fn part(variable: &str, text: &str, way_out: &str) -> Result<Part, Error> {
+    match text.trim().strip_prefix(SSM_PREFIX) {
+        Some(name) => ParameterName::parse(name.trim()).map(Part::Stored).map_err(|error| about(variable, &error)),
+        None => Secret::parse(text)
+            .map(Part::Given)
+            .map_err(|error| Error::config(format!("{variable}: {error}; {way_out}"))),
+    }
+}
+
+fn about(variable: &str, error: &Error) -> Error {
+    Error::config(format!("{variable}: {error}"))
+}

@@ -1,0 +1,239 @@
+//! A ring that is fetched at start and refreshed on requests: when, for how long, and what serves meanwhile.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tracing::warn;
+
+use crate::keyring::Keyring;
+use crate::notice::Notice;
+use crate::random::RandomSource;
+use crate::secrets::{AnySecrets, schedule};
+use crate::{Error, ErrorKind};
+
+/// How old a ring grows before it is fetched again (security.md, SS6).
+const REFRESH_AFTER: Duration = Duration::from_secs(300);
+/// How long nothing is fetched after a failure (security.md, SS6).
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The same without any ring: each request is 503 until there is one, so half a minute is too long to wait for it. A
+/// thousand environments that ask every 5 s are 200 calls a second, of which SSM still answers its 40 (DESIGN.md).
+const RETRY_WITHOUT_RING_AFTER: Duration = Duration::from_secs(5);
+/// How long the last good ring serves while its source fails (security.md, SS6; ASP.NET refreshes as rarely).
+const LAST_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long one request waits for a refresh (issue: 500 ms). Without any ring it waits for one whole attempt: there is
+/// nothing to go on with, and a source that always takes longer than that would never be heard.
+const WAIT_AT_MOST: Duration = Duration::from_millis(500);
+/// How seldom an unknown key id asks for a refresh (security.md, SS8).
+const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(60);
+
+/// A ring, and when it was and may be fetched.
+pub(super) struct Live {
+    secrets: Box<dyn AnySecrets>,
+    random: RandomSource,
+    state: Mutex<State>,
+    /// One fetch at a time.
+    fetching: tokio::sync::Mutex<()>,
+    trouble: Notice,
+}
+
+struct State {
+    ring: Option<Keyring>,
+    /// When the ring was fetched.
+    fetched: SystemTime,
+    /// From when on it is fetched again.
+    due: SystemTime,
+    /// From when on an unknown key id may ask for a refresh.
+    unknown_due: SystemTime,
+    /// Whether the last attempt failed: then nothing brings the next one forward.
+    is_failing: bool,
+}
+
+impl Live {
+    pub(super) fn new(secrets: Box<dyn AnySecrets>, random: RandomSource) -> Self {
+        let never = SystemTime::UNIX_EPOCH;
+        let state = State { ring: None, fetched: never, due: never, unknown_due: never, is_failing: false };
+        Self {
+            secrets,
+            random,
+            state: Mutex::new(state),
+            fetching: tokio::sync::Mutex::default(),
+            trouble: Notice::new(),
+        }
+    }
+
+    /// Fetches the ring, again and again while that may help and the start has time for it.
+    ///
+    /// # Errors
+    ///
+    /// What will not pass by itself. What may pass is no error: requests will ask again.
+    pub(super) async fn start(&self, now: SystemTime) -> Result<(), Error> {
+        let begun = tokio::time::Instant::now();
+        let mut failed: u32 = 0;
+        loop {
+            let left = schedule::BUDGET.saturating_sub(begun.elapsed());
+            let error = match self.fetch(left.min(schedule::ATTEMPT)).await {
+                Ok(ring) => {
+                    self.keep(ring, later(now, begun.elapsed()));
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => error,
+                Err(error) => return Err(error),
+            };
+            failed = failed.saturating_add(1);
+            let Some(pause) = schedule::pause(failed, begun.elapsed(), self.chance()) else {
+                self.failed(&error, later(now, begun.elapsed()));
+                return Ok(());
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The ring, if there is no need to fetch it.
+    pub(super) fn fresh(&self, now: SystemTime) -> Option<Keyring> {
+        let state = self.state();
+        if state.is_due(now) { None } else { state.good(now) }
+    }
+
+    /// The ring that was fetched last, if that was within a day.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] without one.
+    pub(super) fn last_good(&self, now: SystemTime) -> Result<Keyring, Error> {
+        let state = self.state();
+        state.good(now).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                match state.ring {
+                    Some(_) => "the secrets are older than 24 h, and their source gives no newer ones",
+                    None => "there are no secrets yet: their source gave no answer",
+                },
+            )
+        })
+    }
+
+    /// Whether an unknown key id may ask for a refresh now; if so, none may for the next minute.
+    pub(super) fn is_asked_by_unknown_key(&self, now: SystemTime) -> bool {
+        let mut state = self.state();
+        // What was fetched for this very request is as new as it gets, and a source that fails has its own pace.
+        let is_asked = !state.is_failing
+            && state.fetched != now
+            && (now >= state.unknown_due || is_far_ahead(state.unknown_due, now));
+        if is_asked {
+            state.unknown_due = later(now, UNKNOWN_KEY_EVERY);
+            state.due = now;
+        }
+        is_asked
+    }
+
+    /// Fetches the ring if that is due, or waits for another request that does so if there is none to go on with.
+    pub(super) async fn refresh(&self, now: SystemTime, deadline: Instant) {
+        let has_ring = self.state().good(now).is_some();
+        let wait = if has_ring { WAIT_AT_MOST } else { schedule::ATTEMPT };
+        let wait = wait.min(deadline.saturating_duration_since(Instant::now()));
+        let begun = tokio::time::Instant::now();
+        let guard = match self.fetching.try_lock() {
+            Ok(guard) => guard,
+            Err(_) if has_ring => return,
+            Err(_) => match tokio::time::timeout(wait, self.fetching.lock()).await {
+                Ok(guard) => guard,
+                Err(_) => return,
+            },
+        };
+        {
+            let mut state = self.state();
+            if !state.is_due(now) {
+                return;
+            }
+            // Counts as failed until it has not: a request that is cancelled in the middle must not call forth the next.
+            state.due = later(now, if has_ring { RETRY_AFTER } else { RETRY_WITHOUT_RING_AFTER });
+        }
+        match self.fetch(wait.saturating_sub(begun.elapsed())).await {
+            Ok(ring) => self.keep(ring, now),
+            Err(error) => self.failed(&error, now),
+        }
+        drop(guard);
+    }
+
+    async fn fetch(&self, wait: Duration) -> Result<Keyring, Error> {
+        tokio::time::timeout(wait, self.secrets.fetch()).await.unwrap_or_else(|_| {
+            let wait = wait.as_millis();
+            Err(Error::new(ErrorKind::Unavailable, format!("the source of the secrets gave no answer in {wait} ms")))
+        })
+    }
+
+    fn keep(&self, ring: Keyring, now: SystemTime) {
+        let due = later(now, self.jittered(REFRESH_AFTER));
+        let mut state = self.state();
+        (state.ring, state.fetched, state.due, state.is_failing) = (Some(ring), now, due, false);
+    }
+
+    fn failed(&self, error: &Error, now: SystemTime) {
+        let pause = self.jittered(RETRY_WITHOUT_RING_AFTER);
+        let has_ring = {
+            let mut state = self.state();
+            // A clock that was ahead when the ring came must not make it good for longer than a day from here.
+            state.fetched = state.fetched.min(now);
+            let has_ring = state.good(now).is_some();
+            (state.due, state.is_failing) = (later(now, if has_ring { RETRY_AFTER } else { pause }), true);
+            has_ring
+        };
+        if !self.trouble.is_due(now) {
+            return;
+        }
+        match has_ring {
+            true => warn!("the secrets could not be refreshed, the last good ones serve for up to 24 h: {error:?}"),
+            false => warn!(
+                "there are no secrets, requests that ask for a session are answered 503 until there are: {error:?}"
+            ),
+        }
+    }
+
+    /// Give or take a fifth.
+    fn jittered(&self, length: Duration) -> Duration {
+        length.mul_f64(0.8 + 0.4 * self.chance())
+    }
+
+    /// A random number from 0 to 1.
+    fn chance(&self) -> f64 {
+        let mut bytes = [0; 2];
+        match (self.random)(&mut bytes) {
+            Ok(()) => f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX),
+            // Without random bytes there is no jitter, which is no reason to fail; nor to ask the more often.
+            Err(_) => 1.0,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_due(&self, now: SystemTime) -> bool {
+        now >= self.due || is_far_ahead(self.due, now)
+    }
+
+    /// The ring, if it was fetched within a day.
+    fn good(&self, now: SystemTime) -> Option<Keyring> {
+        let age = now.duration_since(self.fetched).unwrap_or(Duration::ZERO);
+        self.ring.clone().filter(|_| age < LAST_GOOD_FOR)
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.state().ring)
+    }
+}
+
+/// A clock that went back by more than any interval of ours must not stop refreshing until it has caught up.
+fn is_far_ahead(due: SystemTime, now: SystemTime) -> bool {
+    due.duration_since(now).is_ok_and(|ahead| ahead > REFRESH_AFTER.saturating_mul(2))
+}
+
+fn later(now: SystemTime, by: Duration) -> SystemTime {
+    now.checked_add(by).unwrap_or(now)
+}
