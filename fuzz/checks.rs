@@ -7,6 +7,10 @@ mod cookie_header;
 mod dotenv;
 #[path = "checks/event.rs"]
 mod event;
+// The fuzz crate always has the feature; the ordinary tests also run without.
+#[cfg(feature = "memcached")]
+#[path = "checks/memcached_reply.rs"]
+mod memcached_reply;
 #[path = "checks/record.rs"]
 mod record;
 #[path = "checks/token.rs"]
@@ -30,6 +34,8 @@ use lambda_session::{CookieOptions, Error, Lifetime, Session, SessionLayer, Toke
 pub(crate) use self::cookie_header::cookie_header;
 pub(crate) use self::dotenv::dotenv;
 pub(crate) use self::event::event;
+#[cfg(feature = "memcached")]
+pub(crate) use self::memcached_reply::memcached_reply;
 pub(crate) use self::record::record;
 pub(crate) use self::token::token;
 

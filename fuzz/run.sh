@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-readonly all=(cookie_header token record event dotenv)
+readonly all=(cookie_header token record event dotenv memcached_reply)
 readonly parallel=2
 # A kept corpus stays reviewable: no more files than this for each target.
 readonly keep_files=300
@@ -35,6 +35,7 @@ max_len() {
 	record) echo 8192 ;;
 	event) echo 16384 ;;
 	dotenv) echo 4096 ;;
+	memcached_reply) echo 8192 ;;
 	esac
 }
 
@@ -60,6 +61,8 @@ fuzz() {
 		-max_total_time="$seconds" -max_len="$(max_len "$target")" -rss_limit_mb=512 -timeout=5
 		-print_final_stats=1 -artifact_prefix="$scratch/findings/$target/"
 	)
+	# No length that a server claims may decide how much is allocated.
+	[[ $target == memcached_reply ]] && options+=(-malloc_limit_mb=1)
 	[[ -f $dictionary ]] && options+=(-dict="$dictionary")
 	nice "$bin/$target" "${options[@]}" "$corpus" "corpus/$target" >"$scratch/$target.log" 2>&1
 }

@@ -45,6 +45,13 @@ fn settings_are_read_or_refused_by_rule() {
     replay("dotenv", checks::dotenv);
 }
 
+/// Scenarios 12, 22.
+#[cfg(feature = "memcached")]
+#[test]
+fn whatever_a_cache_node_sends_is_a_reply_or_none_and_costs_little() {
+    replay("memcached_reply", checks::memcached_reply);
+}
+
 /// CA11: the time that a `Cookie` header takes grows with its size, not with its square.
 #[test]
 fn long_cookie_headers_are_read_in_linear_time() {
