@@ -13,7 +13,7 @@ use std::{
 use lambda_session::memcached::{Added, Client, Discovery, FailureKind, NodeId, Resolve, Settings};
 
 use crate::support::{
-    Counts, Hands, Memcached, Say, Script, client, key, kind, minute, opaque, patient, run, say, settings, soon,
+    Counts, Hands, Memcached, Say, Script, client, key, kind, list, minute, opaque, patient, run, say, settings, soon,
 };
 
 /// What every node of the cluster says to `config get cluster`.
@@ -32,18 +32,6 @@ fn answer(board: &Board, words: &[&str]) -> Say {
         "mg" => say(format!("VA 1 c1 {}\r\nv\r\n", opaque(words))),
         _ => say(format!("HD {}\r\n", opaque(words))),
     }
-}
-
-fn list(version: u64, nodes: &[&str]) -> String {
-    let nodes: Vec<_> = nodes
-        .iter()
-        .map(|name| {
-            let (host, port) = name.rsplit_once(':').unwrap();
-            format!("{host}||{port}")
-        })
-        .collect();
-    let payload = format!("{version}\n{}\n", nodes.join(" "));
-    format!("CONFIG cluster 0 {}\r\n{payload}\r\nEND\r\n", payload.len())
 }
 
 fn post(board: &Board, text: String) {
@@ -72,14 +60,14 @@ fn the_list_is_had_once_and_followed_on_commands_that_are_sent_anyway() {
     run(async {
         let board = Board::default();
         let (endpoint, one, two) = (node(&board), node(&board), node(&board));
-        post(&board, list(1, &[&one.name()]));
+        post(&board, list(1, &[one.name()]));
         let hands = Hands::new();
         let client = client(discovered(&endpoint).clock(hands.clock()));
         for _ in 0..10 {
             assert!(reads(&client, one.id()).await);
         }
         assert_eq!((asked(&endpoint), asked(&one), endpoint.accepted(), one.accepted()), (1, 0, 1, 1));
-        post(&board, list(2, &[&one.name(), &two.name()]));
+        post(&board, list(2, &[one.name(), two.name()]));
         hands.forward(Duration::from_secs(59));
         assert!(reads(&client, one.id()).await);
         assert_eq!(names(&client).await.len(), 1);
@@ -116,11 +104,11 @@ fn a_list_that_changes_moves_nobody_else() {
     run(async {
         let board = Board::default();
         let (endpoint, one, two, three) = (node(&board), node(&board), node(&board), node(&board));
-        post(&board, list(1, &[&one.name(), &two.name()]));
+        post(&board, list(1, &[one.name(), two.name()]));
         let hands = Hands::new();
         let client = client(discovered(&endpoint).clock(hands.clock()));
         assert!(reads(&client, one.id()).await && reads(&client, two.id()).await);
-        post(&board, list(2, &[&two.name(), &three.name()]));
+        post(&board, list(2, &[two.name(), three.name()]));
         hands.forward(Duration::from_secs(61));
         assert!(reads(&client, two.id()).await);
         assert!(!reads(&client, one.id()).await, "what a removed node had is gone");
@@ -143,10 +131,10 @@ fn an_unknown_node_is_asked_for_once_before_it_counts_as_gone() {
     run(async {
         let board = Board::default();
         let (endpoint, one, two) = (node(&board), node(&board), node(&board));
-        post(&board, list(1, &[&one.name()]));
+        post(&board, list(1, &[one.name()]));
         let client = client(discovered(&endpoint));
         assert!(reads(&client, one.id()).await);
-        post(&board, list(2, &[&one.name(), &two.name()]));
+        post(&board, list(2, &[one.name(), two.name()]));
         assert!(reads(&client, two.id()).await, "it joined meanwhile");
         assert_eq!((asked(&endpoint), asked(&one)), (1, 1), "a node is asked that is connected");
         assert!(!reads(&client, NodeId(*b"gone")).await);
@@ -164,7 +152,7 @@ fn a_bad_list_on_the_way_disturbs_no_command() {
     run(async {
         let board = Board::default();
         let (endpoint, one) = (node(&board), node(&board));
-        post(&board, list(7, &[&one.name()]));
+        post(&board, list(7, &[one.name()]));
         let (hands, counts) = (Hands::new(), Arc::new(Counts::default()));
         let client = client(discovered(&endpoint).clock(hands.clock()).observer(counts.clone()));
         assert!(reads(&client, one.id()).await);
@@ -207,7 +195,7 @@ fn an_endpoint_that_is_down_at_boot_is_tried_again() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let board = Board::default();
         let one = node(&board);
-        post(&board, list(1, &[&one.name()]));
+        post(&board, list(1, &[one.name()]));
         let hands = Hands::new();
         let name = format!("127.0.0.1:{port}");
         let client = client(settings(&name).discovery(Discovery::On).clock(hands.clock()));

@@ -7,11 +7,11 @@
 //! | 1 | cancel |
 //! | 2 | fault |
 //! | 3 | fault |
-//! | 4 | outage |
+//! | 4 | outage, nodes |
 //! | 5 | outage |
 //! | 6 | fault |
 //! | 7 | fault |
-//! | 8 | fault (the runtime is blocked, not the process) |
+//! | 8 | freeze; fault (the runtime is blocked) |
 //! | 9 | fault |
 //! | 10 | fault, discovery, cluster/tests.rs |
 //! | 11 | fault |
@@ -26,22 +26,24 @@
 //! | 20 | fault, settle.rs |
 //! | 21 | discovery |
 //! | 22 | discovery, cluster/tests.rs, protocol/list.rs |
-//! | 23 | discovery, cluster/tests.rs |
+//! | 23 | discovery, nodes, cluster/tests.rs |
 //! | 24 | outage |
-//! | 25 | outage |
+//! | 25 | outage, nodes |
 //! | 26 | outage (what the user is told is the store's) |
-//! | 27 | outage (by a listener) |
+//! | 27 | outage |
 //! | 28 | outage (50 environments), tls (resumption) |
 //! | 29 | tls |
 //! | 30 | key.rs |
 //! | 31 | real |
 //! | 32 | fault (by a listener; Debian's 1.6.18 is real) |
-//! | 33 | discovery (without TLS) |
+//! | 33 | tls, discovery |
 //! | 34 | real (trimming by age: fault, 10) |
 
 mod cancel;
 mod discovery;
 mod fault;
+mod freeze;
+mod nodes;
 mod outage;
 mod real;
 mod support;

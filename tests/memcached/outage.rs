@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    io,
+    io::{self, Read, Write},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -172,6 +172,52 @@ fn a_server_that_accepts_and_is_silent_is_found_out_once() {
         }
         assert_eq!(proxy.accepted(), 1);
     });
+}
+
+/// Scenario 27: a real server at its limit. It says so and closes, or (`no_maxconns_fast`) accepts nothing more.
+#[test]
+fn a_real_server_that_is_full_is_left_alone_and_found_again() {
+    run(async {
+        for arguments in [&["-c", "16"][..], &["-c", "16", "-o", "no_maxconns_fast"]] {
+            let server = Memcached::start(arguments);
+            let crowd = crowd(server.port);
+            let (hands, counts) = (Hands::new(), Arc::new(Counts::default()));
+            let client = client(settings(&server.name()).clock(hands.clock()).observer(counts.clone()));
+            let began = Instant::now();
+            for _ in 0..100 {
+                assert_eq!(read(&client, server.id()).await, Err(FailureKind::Unavailable), "{arguments:?}");
+            }
+            // One time-out of a dial, or two refusals; then nothing more is tried.
+            assert!(began.elapsed() < Duration::from_millis(700), "{arguments:?}: {:?}", began.elapsed());
+            assert_eq!(counts.of("BreakerOpen"), 1, "{arguments:?}");
+            hands.forward(Duration::from_secs(2));
+            assert_eq!(read(&client, server.id()).await, Err(FailureKind::Unavailable), "{arguments:?}: still full");
+            drop(crowd);
+            let back = Instant::now();
+            while read(&client, server.id()).await.is_err() {
+                hands.forward(Duration::from_secs(2));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(back.elapsed() < Duration::from_secs(2), "{arguments:?}: {:?}", back.elapsed());
+        }
+    });
+}
+
+/// Connections until the server has room for no more.
+fn crowd(port: u16) -> Vec<std::net::TcpStream> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut crowd = Vec::new();
+    loop {
+        let limit = Duration::from_millis(200);
+        let Ok(mut stream) = std::net::TcpStream::connect_timeout(&address, limit) else { return crowd };
+        stream.set_read_timeout(Some(limit)).unwrap();
+        let mut greeting = [0; 7];
+        let greeted = stream.write_all(b"version\r\n").and_then(|()| stream.read_exact(&mut greeting));
+        if greeted.is_err() || &greeting != b"VERSION" {
+            return crowd;
+        }
+        crowd.push(stream);
+    }
 }
 
 /// Scenario 28: 50 environments, each with 4 requests at once, on a node that restarted.

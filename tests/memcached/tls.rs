@@ -2,13 +2,20 @@
 
 use std::{
     fs,
+    future::Future,
+    io,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    pin::Pin,
     process::{Command, Stdio},
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use lambda_session::memcached::{Added, Client, FailureKind, NodeId, Settings};
+use lambda_session::memcached::{Added, Client, Discovery, FailureKind, NodeId, Resolve, Settings};
 
 use crate::support::{Counts, Harm, Memcached, Proxy, client, key, minute, patient, run, settings, soon};
 
@@ -29,7 +36,7 @@ impl Files {
             openssl(&directory, &[&request[..], &rest].concat());
         }
         for (name, names, days) in [
-            ("good", "DNS:localhost,IP:127.0.0.1,DNS:cache.example", "30"),
+            ("good", "DNS:localhost,IP:127.0.0.1,DNS:*.serverless.euw1.cache.amazonaws.com", "30"),
             ("other", "DNS:other.example", "30"),
             ("expired", "DNS:localhost,IP:127.0.0.1", "-1"),
         ] {
@@ -178,6 +185,48 @@ fn a_tls_connection_cut_anywhere_is_never_a_miss() {
             assert_eq!(read.unwrap().expect("a miss").bytes, b"hello", "cut at {offset}");
         }
     });
+}
+
+/// Scenario 33: ElastiCache Serverless: TLS by its name, one endpoint that lists no nodes, and a connection that is moved
+/// from one proxy to another between two requests.
+#[test]
+fn a_serverless_endpoint_is_one_node_and_may_move_its_connections() {
+    run(async {
+        const HOST: &str = "shop-x1y2z3.serverless.euw1.cache.amazonaws.com";
+        let server = FILES.server("good");
+        for discovery in [Discovery::ByName, Discovery::On] {
+            let (one, other) = (Proxy::start(server.port, |_| Harm::None), Proxy::start(server.port, |_| Harm::None));
+            let place = Arc::new(AtomicU16::new(one.port));
+            let counts = Arc::new(Counts::default());
+            let settings = patient(HOST).tls_ca(FILES.pem("ca")).discovery(discovery);
+            let client = client(settings.resolver(Arc::new(Leads(place.clone()))).observer(counts.clone()));
+            let node = client.choose_node(b"any", &[], soon()).await.unwrap();
+            assert_eq!(node, NodeId::of(&format!("{HOST}:11211")), "it is the only node");
+            let key = key(&format!("{discovery:?}"));
+            assert_eq!(client.add(node, &key, b"v", minute(), soon()).await.unwrap(), Added::Stored);
+            place.store(other.port, Ordering::SeqCst);
+            one.close_connections();
+            for _ in 0..20 {
+                assert_eq!(client.get_and_touch(node, &key, minute(), soon()).await.unwrap().unwrap().bytes, b"v");
+            }
+            assert_eq!((one.accepted(), other.accepted(), counts.of("Resumed")), (1, 1, 1), "{discovery:?}");
+            assert!(client.probe(node, soon()).await.unwrap().tls, "without a setting, by the name");
+        }
+    });
+}
+
+/// Every name leads to this port of loopback.
+struct Leads(Arc<AtomicU16>);
+
+impl Resolve for Leads {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a str,
+        _: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.0.load(Ordering::SeqCst)));
+        Box::pin(async move { Ok(vec![address]) })
+    }
 }
 
 #[test]

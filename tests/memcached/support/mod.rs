@@ -1,5 +1,6 @@
 //! Peers to talk to: real servers, a proxy that does harm in front of one, a listener that answers by a script.
 
+mod load;
 mod proxy;
 mod script;
 
@@ -21,7 +22,8 @@ use lambda_session::memcached::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) use self::proxy::{Harm, Proxy};
+pub(crate) use self::load::{Load, Visit, p99};
+pub(crate) use self::proxy::{Board, Harm, Proxy};
 pub(crate) use self::script::{Say, Script, opaque, say};
 
 /// Where peers run: on threads of their own, so that a client whose runtime is blocked does not block them.
@@ -72,21 +74,8 @@ impl Memcached {
         panic!("memcached does not start again on port {}", self.port);
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(done.success());
-        // A signal is only on its way yet.
-        while signal == "-STOP" && !self.is_stopped() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
-            let (_, rest) = stat.rsplit_once(") ").unwrap();
-            rest.starts_with('T')
-        })
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
     }
 
     /// Says something past the client, and hears the first bytes of the answer.
@@ -115,6 +104,24 @@ impl Drop for Memcached {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Signals a process; one that is to stop has stopped when this returns.
+pub(crate) fn signal(process: u32, name: &str) {
+    let done = Command::new("kill").args([name, &process.to_string()]).status().unwrap();
+    assert!(done.success());
+    // A signal is only on its way yet.
+    while name == "-STOP" && !is_stopped(process) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_stopped(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap()).all(|stat| {
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        rest.starts_with('T')
+    })
 }
 
 fn spawn(port: u16, arguments: &[String]) -> Option<Child> {
@@ -212,6 +219,19 @@ pub(crate) fn soon() -> Instant {
 
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Failure>) -> FailureKind {
     result.unwrap_err().kind()
+}
+
+/// What a node of a cluster of these nodes answers to `config get cluster`.
+pub(crate) fn list(version: u64, nodes: &[impl AsRef<str>]) -> String {
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|name| {
+            let (host, port) = name.as_ref().rsplit_once(':').unwrap();
+            format!("{host}||{port}")
+        })
+        .collect();
+    let payload = format!("{version}\n{}\n", nodes.join(" "));
+    format!("CONFIG cluster 0 {}\r\n{payload}\r\nEND\r\n", payload.len())
 }
 
 /// Runs a test body on a current-thread runtime, as Lambda has it.

@@ -34,6 +34,11 @@ pub(crate) enum Harm {
 /// What happens to the connection of this number.
 type Plan = Arc<Mutex<Box<dyn Fn(usize) -> Harm + Send>>>;
 
+/// What is said to `config get cluster` in the server's place, as an ElastiCache node would; if anything.
+pub(crate) type Board = Arc<Mutex<Option<String>>>;
+
+const ASK_NODES: &[u8] = b"config get cluster\r\n";
+
 /// A proxy in front of a server: each connection suffers what the plan says for its number.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
@@ -50,6 +55,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(upstream: u16, plan: impl Fn(usize) -> Harm + Send + 'static) -> Self {
+        Self::listing(upstream, Board::default(), plan)
+    }
+
+    /// A proxy that makes an ElastiCache node of its server: it answers for the list of nodes.
+    pub(crate) fn listing(upstream: u16, board: Board, plan: impl Fn(usize) -> Harm + Send + 'static) -> Self {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -65,9 +75,10 @@ impl Proxy {
                 open.fetch_add(1, Ordering::SeqCst);
                 let harm = plan.lock().unwrap()(number);
                 let (open, dead_below, mut closing) = (open.clone(), dead_below.clone(), closing.subscribe());
+                let board = board.clone();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(stream, upstream, number, harm, dead_below) => {}
+                        () = forward(stream, upstream, number, harm, dead_below, board) => {}
                         _ = closing.changed() => {}
                     }
                     open.fetch_sub(1, Ordering::SeqCst);
@@ -114,7 +125,14 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(mut client: TcpStream, upstream: u16, number: usize, harm: Harm, dead_below: Arc<AtomicUsize>) {
+async fn forward(
+    mut client: TcpStream,
+    upstream: u16,
+    number: usize,
+    harm: Harm,
+    dead_below: Arc<AtomicUsize>,
+    board: Board,
+) {
     let _ = client.set_nodelay(true);
     if harm == Harm::Silent {
         let mut sink = [0; 1024];
@@ -130,6 +148,10 @@ async fn forward(mut client: TcpStream, upstream: u16, number: usize, harm: Harm
             read = client.read(&mut request) => {
                 let Ok(length @ 1..) = read else { return };
                 if number < dead_below.load(Ordering::SeqCst) { continue }
+                let (request, length) = match answer_for_nodes(&request[..length], &board, &mut client, &mut server).await {
+                    Some(rest) => (rest, rest.len()),
+                    None => (&request[..length], length),
+                };
                 let most = if let Harm::CutRequest(limit) = harm { limit.saturating_sub(asked) } else { usize::MAX };
                 asked += length;
                 if server.write_all(&request[..length.min(most)]).await.is_err() { return }
@@ -157,4 +179,24 @@ async fn forward(mut client: TcpStream, upstream: u16, number: usize, harm: Harm
             }
         }
     }
+}
+
+/// Answers the question for the list of nodes, if it is among these bytes and there is a list; what is left of them then.
+async fn answer_for_nodes<'a>(
+    request: &'a [u8],
+    board: &Board,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+) -> Option<&'a [u8]> {
+    let list = board.lock().unwrap().clone()?;
+    let at = request.windows(ASK_NODES.len()).position(|bytes| bytes == ASK_NODES)?;
+    let mut answer = [0; 1024];
+    if at > 0 {
+        // The greeting comes before it, and its answer, too.
+        server.write_all(&request[..at]).await.ok()?;
+        let length = server.read(&mut answer).await.ok()?;
+        client.write_all(&answer[..length]).await.ok()?;
+    }
+    client.write_all(list.as_bytes()).await.ok()?;
+    Some(&request[at + ASK_NODES.len()..])
 }
