@@ -108,6 +108,7 @@ pub struct Call {
     cookie: Arc<str>,
     scope: Arc<str>,
     /// What calls of this request on open connections have taken of their time, in nanoseconds.
+    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a store with connections counts it"))]
     warm: Arc<AtomicU64>,
 }
 
