@@ -1,0 +1,18 @@
+//! Secrets from SSM over the AWS SDK, against a listener that makes SSM's faults (security.md, SS1 to SS6, SS12; faults F9
+//! to F12).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+
+mod fault;
+mod function;
+#[path = "../support/ssm.rs"]
+mod listener;
+mod outage;
+mod read;
+mod support;
