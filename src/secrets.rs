@@ -81,7 +81,7 @@ impl Keys {
     /// Fetches the ring and keeps it fresh.
     ///
     /// Trouble that may pass is met with further attempts for up to 8 s ([`schedule`]). After that this does not fail:
-    /// requests that ask for a session are answered 503 and ask the source again, every 5 s at most, until the ring is there;
+    /// requests that ask for a session are answered 503 and ask the source again, every 1 to 5 s, until the ring is there;
     /// routes that never ask are served.
     ///
     /// # Errors

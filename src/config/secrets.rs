@@ -127,3 +127,83 @@ fn part(variable: &str, text: &str, way_out: &str) -> Result<Part, Error> {
 fn about(variable: &str, error: &Error) -> Error {
     Error::config(format!("{variable}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn read(variables: &[(&str, &str)]) -> Result<Vec<String>, Error> {
+        let value = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let parts = parts(&value)?;
+        let shown = parts.iter().map(|part| match part {
+            Part::Given(secret) => format!("{secret:?}"),
+            Part::Stored(name) => name.to_string(),
+        });
+        Ok(shown.collect())
+    }
+
+    #[test]
+    fn secrets_are_in_variables_or_in_ssm_the_sealing_one_first() {
+        let given = "Secret(32 bytes)";
+        for (variables, expected) in [
+            (vec![("SECRET_KEY_BASE", SECRET)], vec![given]),
+            (vec![("SESSION_KEYS_PARAMETER", " /a ")], vec!["/a"]),
+            (vec![("SESSION_KEYS_PARAMETER", "/a/secret, /a/secret-old")], vec!["/a/secret", "/a/secret-old"]),
+            (vec![("SECRET_KEY_BASE", "ssm:/a")], vec!["/a"]),
+            (vec![("SECRET_KEY_BASE", " ssm: /a:3 ")], vec!["/a:3"]),
+            (vec![("SECRET_KEY_BASE", "ssm:/a"), ("SECRET_KEY_BASE_OLD", "ssm:/b")], vec!["/a", "/b"]),
+            // From the environment to SSM and back, without logging anyone out.
+            (vec![("SECRET_KEY_BASE", "ssm:/a"), ("SECRET_KEY_BASE_OLD", SECRET)], vec!["/a", given]),
+            (vec![("SESSION_KEYS_PARAMETER", "/a"), ("SECRET_KEY_BASE_OLD", SECRET)], vec!["/a", given]),
+            (vec![("SECRET_KEY_BASE", SECRET), ("SECRET_KEY_BASE_OLD", "ssm:/a,,ssm:/b")], vec![given, "/a", "/b"]),
+            (vec![("SESSION_KEYS_PARAMETER", "/a"), ("SECRET_KEY_BASE", " ")], vec!["/a"]),
+        ] {
+            assert_eq!(read(&variables).unwrap(), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_or_name_no_parameter_are_refused() {
+        for (variables, expected) in [
+            (
+                vec![("SESSION_KEYS_PARAMETER", "/a"), ("SECRET_KEY_BASE", SECRET)],
+                "SESSION_KEYS_PARAMETER and SECRET_KEY_BASE are both set, and only one can say which secret seals: take one \
+                 out",
+            ),
+            (
+                vec![("SESSION_KEYS_PARAMETER", "/a b")],
+                "SESSION_KEYS_PARAMETER: \"/a b\" is no name of an SSM parameter: letters, digits and . - _ / are allowed, \
+                 and one colon before a version or a label",
+            ),
+            (vec![("SECRET_KEY_BASE", "ssm:")], "SECRET_KEY_BASE: \"\" is no name of an SSM parameter: it is empty"),
+            (
+                vec![("SECRET_KEY_BASE", "ssm:/a"), ("SECRET_KEY_BASE_OLD", "ssm:/a")],
+                "SECRET_KEY_BASE_OLD: the parameter /a is there twice: take one out",
+            ),
+        ] {
+            assert_eq!(read(&variables).unwrap_err().to_string(), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_ring_at_hand_is_none_of_ssm() {
+        let error = keyring(&|name: &str| (name == "SESSION_KEYS_PARAMETER").then(|| "/a".to_owned())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the secret is in the SSM parameter /a, which is not asked here: put the secret itself into SECRET_KEY_BASE"
+        );
+    }
+
+    #[cfg(not(feature = "ssm"))]
+    #[tokio::test]
+    async fn without_the_feature_ssm_a_parameter_is_refused() {
+        let error = keys(&|name: &str| (name == "SESSION_KEYS_PARAMETER").then(|| "/a".to_owned())).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the secret is in the SSM parameter /a, and this program was built without SSM: turn on the feature `ssm` of \
+             lambda-session"
+        );
+    }
+}

@@ -10,23 +10,9 @@ use tracing::warn;
 use crate::keyring::Keyring;
 use crate::notice::Notice;
 use crate::random::RandomSource;
-use crate::secrets::{AnySecrets, schedule};
+use crate::secrets::AnySecrets;
+use crate::secrets::schedule::{self, Reserve};
 use crate::{Error, ErrorKind};
-
-/// How old a ring grows before it is fetched again (security.md, SS6).
-const REFRESH_AFTER: Duration = Duration::from_secs(300);
-/// How long nothing is fetched after a failure (security.md, SS6).
-const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// The same without any ring: each request is 503 until there is one, so half a minute is too long to wait for it. A
-/// thousand environments that ask every 5 s are 200 calls a second, of which SSM still answers its 40 (DESIGN.md).
-const RETRY_WITHOUT_RING_AFTER: Duration = Duration::from_secs(5);
-/// How long the last good ring serves while its source fails (security.md, SS6; ASP.NET refreshes as rarely).
-const LAST_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long one request waits for a refresh (issue: 500 ms). Without any ring it waits for one whole attempt: there is
-/// nothing to go on with, and a source that always takes longer than that would never be heard.
-const WAIT_AT_MOST: Duration = Duration::from_millis(500);
-/// How seldom an unknown key id asks for a refresh (security.md, SS8).
-const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(60);
 
 /// A ring, and when it was and may be fetched.
 pub(super) struct Live {
@@ -122,7 +108,7 @@ impl Live {
             && state.fetched != now
             && (now >= state.unknown_due || is_far_ahead(state.unknown_due, now));
         if is_asked {
-            state.unknown_due = later(now, UNKNOWN_KEY_EVERY);
+            state.unknown_due = later(now, schedule::UNKNOWN_KEY_EVERY);
             state.due = now;
         }
         is_asked
@@ -130,13 +116,12 @@ impl Live {
 
     /// Fetches the ring if that is due, or waits for another request that does so if there is none to go on with.
     pub(super) async fn refresh(&self, now: SystemTime, deadline: Instant) {
-        let has_ring = self.state().good(now).is_some();
-        let wait = if has_ring { WAIT_AT_MOST } else { schedule::ATTEMPT };
-        let wait = wait.min(deadline.saturating_duration_since(Instant::now()));
+        let reserve = self.state().reserve(now);
+        let wait = schedule::wait_at_most(reserve).min(deadline.saturating_duration_since(Instant::now()));
         let begun = tokio::time::Instant::now();
         let guard = match self.fetching.try_lock() {
             Ok(guard) => guard,
-            Err(_) if has_ring => return,
+            Err(_) if reserve == Reserve::Ring => return,
             Err(_) => match tokio::time::timeout(wait, self.fetching.lock()).await {
                 Ok(guard) => guard,
                 Err(_) => return,
@@ -148,7 +133,7 @@ impl Live {
                 return;
             }
             // Counts as failed until it has not: a request that is cancelled in the middle must not call forth the next.
-            state.due = later(now, if has_ring { RETRY_AFTER } else { RETRY_WITHOUT_RING_AFTER });
+            state.due = later(now, schedule::retry_after(reserve, self.chance()));
         }
         match self.fetch(wait.saturating_sub(begun.elapsed())).await {
             Ok(ring) => self.keep(ring, now),
@@ -165,35 +150,32 @@ impl Live {
     }
 
     fn keep(&self, ring: Keyring, now: SystemTime) {
-        let due = later(now, self.jittered(REFRESH_AFTER));
+        let due = later(now, schedule::refresh_after(self.chance()));
         let mut state = self.state();
         (state.ring, state.fetched, state.due, state.is_failing) = (Some(ring), now, due, false);
     }
 
     fn failed(&self, error: &Error, now: SystemTime) {
-        let pause = self.jittered(RETRY_WITHOUT_RING_AFTER);
-        let has_ring = {
+        let chance = self.chance();
+        let reserve = {
             let mut state = self.state();
             // A clock that was ahead when the ring came must not make it good for longer than a day from here.
             state.fetched = state.fetched.min(now);
-            let has_ring = state.good(now).is_some();
-            (state.due, state.is_failing) = (later(now, if has_ring { RETRY_AFTER } else { pause }), true);
-            has_ring
+            let reserve = state.reserve(now);
+            (state.due, state.is_failing) = (later(now, schedule::retry_after(reserve, chance)), true);
+            reserve
         };
         if !self.trouble.is_due(now) {
             return;
         }
-        match has_ring {
-            true => warn!("the secrets could not be refreshed, the last good ones serve for up to 24 h: {error:?}"),
-            false => warn!(
+        match reserve {
+            Reserve::Ring => {
+                warn!("the secrets could not be refreshed, the last good ones serve for up to 24 h: {error:?}");
+            }
+            Reserve::None => warn!(
                 "there are no secrets, requests that ask for a session are answered 503 until there are: {error:?}"
             ),
         }
-    }
-
-    /// Give or take a fifth.
-    fn jittered(&self, length: Duration) -> Duration {
-        length.mul_f64(0.8 + 0.4 * self.chance())
     }
 
     /// A random number from 0 to 1.
@@ -219,7 +201,11 @@ impl State {
     /// The ring, if it was fetched within a day.
     fn good(&self, now: SystemTime) -> Option<Keyring> {
         let age = now.duration_since(self.fetched).unwrap_or(Duration::ZERO);
-        self.ring.clone().filter(|_| age < LAST_GOOD_FOR)
+        self.ring.clone().filter(|_| age < schedule::LAST_GOOD_FOR)
+    }
+
+    fn reserve(&self, now: SystemTime) -> Reserve {
+        if self.good(now).is_some() { Reserve::Ring } else { Reserve::None }
     }
 }
 
@@ -231,7 +217,7 @@ impl std::fmt::Debug for Live {
 
 /// A clock that went back by more than any interval of ours must not stop refreshing until it has caught up.
 fn is_far_ahead(due: SystemTime, now: SystemTime) -> bool {
-    due.duration_since(now).is_ok_and(|ahead| ahead > REFRESH_AFTER.saturating_mul(2))
+    due.duration_since(now).is_ok_and(|ahead| ahead > schedule::FAR_AHEAD)
 }
 
 fn later(now: SystemTime, by: Duration) -> SystemTime {

@@ -1,4 +1,5 @@
-//! How often a start asks for secrets, and when it stops: pure, so that a thousand environments can be simulated.
+//! When a source of secrets is asked, and how long it is waited for: pure, so that a day or a thousand environments can be
+//! played in no time.
 
 use std::time::Duration;
 
@@ -13,6 +14,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The least share of a turn's longest pause.
 const LEAST_SHARE: f64 = 0.05;
+
+/// How old a ring grows before it is fetched again (security.md, SS6).
+const REFRESH_AFTER: Duration = Duration::from_secs(300);
+/// How long nothing is fetched after a failure (security.md, SS6).
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The same without any ring, at the least and at the most: each request is 503 until there is one, so half a minute is too
+/// long; and spread widely, for environments that found SSM too busy together must not come back together.
+const RETRY_WITHOUT_RING_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// How long the last good ring serves while its source fails (security.md, SS6; ASP.NET refreshes as rarely).
+pub(crate) const LAST_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How seldom an unknown key id asks for a refresh (security.md, SS8).
+pub(crate) const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(60);
+/// How long a request waits for a refresh while the last good ring could serve it.
+const WAIT_AT_MOST: Duration = Duration::from_millis(500);
+/// Further ahead than this no due time ever lies: one that does was set before the clock went back.
+pub(crate) const FAR_AHEAD: Duration = Duration::from_secs(600);
 
 /// The pause before the next attempt, when `failed` attempts have failed in the time that has passed since the start;
 /// `None` when the next attempt would come too late.
@@ -37,4 +54,43 @@ pub fn pause(failed: u32, passed: Duration, chance: f64) -> Option<Duration> {
     let doublings = failed.saturating_sub(1).min(16);
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE).min(left);
     Some(longest.mul_f64(chance.clamp(LEAST_SHARE, 1.0)))
+}
+
+/// What there is to go on with while a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    /// The last good ring.
+    Ring,
+    /// Nothing: a request that asks for a session is answered 503.
+    None,
+}
+
+/// When a ring is fetched again: after five minutes, give or take a fifth, so that environments do not ask in step.
+pub(crate) fn refresh_after(chance: f64) -> Duration {
+    jittered(REFRESH_AFTER, chance)
+}
+
+/// How long nothing is fetched after a failure.
+pub(crate) fn retry_after(reserve: Reserve, chance: f64) -> Duration {
+    match reserve {
+        Reserve::Ring => RETRY_AFTER,
+        Reserve::None => {
+            let (least, most) = RETRY_WITHOUT_RING_AFTER;
+            least.saturating_add(most.saturating_sub(least).mul_f64(chance.clamp(0.0, 1.0)))
+        }
+    }
+}
+
+/// How long a request waits for the ring: without any, for one whole attempt, since a source that always takes longer than
+/// half a second would never be heard.
+pub(crate) fn wait_at_most(reserve: Reserve) -> Duration {
+    match reserve {
+        Reserve::Ring => WAIT_AT_MOST,
+        Reserve::None => ATTEMPT,
+    }
+}
+
+/// Give or take a fifth.
+fn jittered(length: Duration, chance: f64) -> Duration {
+    length.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
 }

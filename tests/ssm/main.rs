@@ -10,6 +10,7 @@
 )]
 
 mod fault;
+#[cfg(all(feature = "cli", feature = "axum"))]
 mod function;
 #[path = "../support/ssm.rs"]
 mod listener;

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use lambda_session::Error;
-use lambda_session::config::{self, Protection, Settings, StoreKind};
+use lambda_session::config::{self, Protection, Settings, StoreKind, Variables};
 use lambda_session::inspect::{Inspection, inspect};
 use lambda_session::keyring::Keyring;
 use serde_json::{Map, Value};
@@ -36,9 +36,15 @@ impl Sessions {
         Self { settings, keyring }
     }
 
-    /// The sessions of a function in `environment`; `None` where it has no secret.
+    /// The sessions of a function in `environment`; `None` where it has no secret, or not all are at hand: nothing here asks
+    /// SSM.
     pub(crate) fn of(environment: &Environment) -> Result<Option<Self>, Error> {
-        if !environment.has("SECRET_KEY_BASE") {
+        let is_elsewhere = |name| {
+            let value = environment.value(name).unwrap_or_default();
+            value.split(',').any(|secret| secret.trim().starts_with("ssm:"))
+        };
+        if !environment.has("SECRET_KEY_BASE") || is_elsewhere("SECRET_KEY_BASE") || is_elsewhere("SECRET_KEY_BASE_OLD")
+        {
             return Ok(None);
         }
         let keyring = config::keyring(environment)?;
