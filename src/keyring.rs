@@ -249,6 +249,29 @@ impl Keyring {
         self.0.others.len().saturating_add(1)
     }
 
+    /// The ids of the keys, in ring order: four hex digits each, which tokens carry to say what opens them.
+    ///
+    /// ```
+    /// use lambda_session::keyring::Keyring;
+    /// use std::time::SystemTime;
+    ///
+    /// let ring = Keyring::parse("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
+    /// assert_eq!(ring.ids().collect::<Vec<_>>(), ["a277"]);
+    /// assert_eq!(ring.sealing_place(SystemTime::now()), 0);
+    /// # Ok::<(), lambda_session::Error>(())
+    /// ```
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        std::iter::once(&self.0.first).chain(&self.0.others).map(|key| {
+            let [high, low] = key.kid;
+            format!("{high:02x}{low:02x}")
+        })
+    }
+
+    /// The place in the ring, counted from 0, of the key that seals at `now`.
+    pub fn sealing_place(&self, now: SystemTime) -> usize {
+        self.sealing(now).0
+    }
+
     /// The key that seals now, with its place in the ring.
     pub(crate) fn sealing(&self, now: SystemTime) -> (usize, &Key) {
         let first = (0, &self.0.first);
