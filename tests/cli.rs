@@ -16,9 +16,15 @@ mod inspect;
 mod invoke;
 #[path = "cli/jar.rs"]
 mod jar;
+#[cfg(feature = "ssm")]
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/manners.rs"]
 mod manners;
 #[path = "cli/secret.rs"]
 mod secret;
+#[cfg(feature = "ssm")]
+#[path = "cli/ssm.rs"]
+mod ssm;
 #[path = "cli/support.rs"]
 mod support;

@@ -28,6 +28,25 @@ pub(crate) fn spoken(span: Duration) -> String {
     if seconds < 1.0 { format!("{} ms", short(seconds * 1000.0)) } else { format!("{} s", short(seconds)) }
 }
 
+/// The two largest units of a span.
+pub(crate) fn span(span: Duration) -> String {
+    let mut seconds = span.as_secs();
+    let mut parts = Vec::new();
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
+        let count = seconds.checked_div(length).unwrap_or_default();
+        seconds = seconds.checked_rem(length).unwrap_or_default();
+        if count > 0 {
+            parts.push(format!("{count} {unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
 fn short(number: f64) -> String {
     let text = if number < 10.0 { format!("{number:.2}") } else { format!("{number:.1}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -71,6 +90,15 @@ mod tests {
             [(1_830, "1.83 ms"), (250, "0.25 ms"), (47_123, "47.1 ms"), (30_000_000, "30 s"), (1_500_000, "1.5 s")];
         for (micros, expected) in rows {
             assert_eq!(spoken(Duration::from_micros(micros)), expected);
+        }
+    }
+
+    #[test]
+    fn a_span_has_two_units_at_most() {
+        let rows =
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "59 min 59 s"), (3_601, "1 h"), (93_784, "1 d 2 h")];
+        for (seconds, expected) in rows {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
         }
     }
 }

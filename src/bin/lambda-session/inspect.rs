@@ -8,6 +8,7 @@ use lambda_session::inspect::Inspection;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::duration::span;
 use crate::environment::Environment;
 use crate::output::{Failure, Out, Style, harmless, one_line, tell};
 use crate::pretty::pretty;
@@ -214,25 +215,6 @@ fn moment(time: SystemTime, now: SystemTime) -> String {
     }
 }
 
-/// The two largest units of a span.
-fn span(span: Duration) -> String {
-    let mut seconds = span.as_secs();
-    let mut parts = Vec::new();
-    for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {
-        let count = seconds.checked_div(length).unwrap_or_default();
-        seconds = seconds.checked_rem(length).unwrap_or_default();
-        if count > 0 {
-            parts.push(format!("{count} {unit}"));
-        } else if !parts.is_empty() {
-            break;
-        }
-        if parts.len() == 2 {
-            break;
-        }
-    }
-    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
-}
-
 /// Every `Cookie` line that a gateway lets through is far shorter.
 const INPUT_LIMIT_BYTES: u64 = 64 * 1024;
 
@@ -287,15 +269,6 @@ mod tests {
         for (name, text, expected) in rows {
             let expected = expected.map(|values| values.iter().map(ToString::to_string).collect::<Vec<_>>());
             assert_eq!(values_of(text, "s"), expected.map_err(str::to_owned), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_span_has_two_units_at_most() {
-        let rows =
-            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "59 min 59 s"), (3_601, "1 h"), (93_784, "1 d 2 h")];
-        for (seconds, expected) in rows {
-            assert_eq!(span(Duration::from_secs(seconds)), expected);
         }
     }
 }

@@ -11,6 +11,8 @@ mod inspect;
 mod invoke;
 mod jar;
 mod jar_file;
+#[cfg_attr(not(feature = "ssm"), path = "keys_missing.rs")]
+mod keys;
 mod outcome;
 mod output;
 mod pretty;
@@ -51,6 +53,10 @@ enum Command {
     /// Explain a session cookie, read from standard input
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Arguments),
+
+    /// List, add, promote and revoke the keys in SSM Parameter Store
+    #[command(after_help = keys::EXAMPLES)]
+    Keys(keys::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,9 +78,14 @@ fn main() -> ExitCode {
             Goodness::Refused => REFUSED,
             Goodness::Unknown => ENVIRONMENT,
         }),
+        Command::Keys(arguments) => keys::run(&arguments, &mut out).map(|()| DONE),
     };
     let code = code.unwrap_or_else(|failure| match failure {
         Failure::Closed => DONE,
+        Failure::Refused(message) => {
+            tell(format!("lambda-session: {message}"));
+            REFUSED
+        }
         Failure::Usage(message) => {
             tell(format!("lambda-session: {message}"));
             USAGE
@@ -91,7 +102,7 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     let is_help = !error.use_stderr();
     let first = std::env::args_os().nth(1);
-    let takes_no_words = first.is_some_and(|command| command == "inspect" || command == "secret");
+    let takes_no_words = first.is_some_and(|command| ["inspect", "keys", "secret"].iter().any(|name| command == *name));
     let is_word = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(word)) => !word.starts_with("--"),
         _ => false,
@@ -99,7 +110,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::UnknownArgument && takes_no_words && is_word {
         tell(
             "lambda-session: no secret and no token goes on a command line, where others can read it; \
-             `inspect` reads standard input",
+             `inspect` reads standard input, `keys import` a file",
         );
     } else {
         let _ = error.print();
@@ -117,6 +128,7 @@ Examples:
   lambda-session secret --env >> .env          a secret, kept where the commands find it
   lambda-session invoke post.json get.json     two events, cookies kept in between
   lambda-session inspect < cookie.txt          what is in this cookie, and is it good?
+  lambda-session keys rotate                   a fresh key in SSM, without logging anyone out
 
 The secret is read from SECRET_KEY_BASE, or from .env.local or .env in the working directory.
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 environment or no secret.";

@@ -9,6 +9,8 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) enum Failure {
     /// Nobody reads standard output any more: a quiet end.
     Closed,
+    /// It would harm, or somebody else was faster.
+    Refused(String),
     /// The command line or a file it names is wrong.
     Usage(String),
     /// What the command needs is not there: a secret, a program, a place to write.

@@ -1,0 +1,380 @@
+//! Rotation as a model: environments that learn of the ring by the real rule, at any time and in any order, and people
+//! whose sessions every one of them must open (security.md, SS7, SS9, F17).
+//!
+//! Ring, stores and refresh are the library's own, the commands are those of [`plan`](super::plan); time is passed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lambda_session::keyring::Keyring;
+use lambda_session::random::RandomSource;
+use lambda_session::secrets::{Keys, Secrets};
+use lambda_session::store::{Call, CookieStore, Found, Store};
+use lambda_session::{Error, ErrorKind, Lifetime, Record, Token};
+use proptest::prelude::*;
+
+use crate::keys::plan::{self, Facts, HURTS, Haste, Plan};
+use crate::keys::ring::Ring;
+
+const START: u64 = 1_795_370_400;
+/// How long sessions live here: short, so that keys are pruned while the model runs.
+const LIVES: Duration = Duration::from_secs(3600);
+
+/// The parameter, as environments see it.
+#[derive(Clone)]
+struct Parameter(Arc<Mutex<Shown>>);
+
+struct Shown {
+    text: String,
+    answers: bool,
+}
+
+impl Secrets for Parameter {
+    async fn fetch(&self) -> Result<Keyring, Error> {
+        let shown = self.0.lock().unwrap();
+        if !shown.answers {
+            return Err(Error::new(ErrorKind::Unavailable, "closed"));
+        }
+        Keyring::parse(&shown.text)
+    }
+}
+
+/// Whether an environment may ask for the ring when it meets a key that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rescue {
+    /// As it is: once a minute; strangers who invent key ids can use that up.
+    OnceAMinute,
+    /// Never, as while SSM throttles: the times in the ring alone must do.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(u64),
+    /// Somebody new comes to this environment, after everybody who has a session.
+    Visit(usize),
+    /// A token with a key id that nobody has.
+    Stranger(usize),
+    /// The environment is replaced by a new one.
+    Start(usize),
+    Command(Command),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    Rotate { lead: u64, haste: Haste },
+    Promote(Haste),
+    Rollback,
+    Prune,
+    Revoke(usize),
+}
+
+/// One environment: how far its clock is off, when in its range it refreshes, and its store.
+struct Environment {
+    ahead: i64,
+    jitter: RandomSource,
+    store: CookieStore,
+}
+
+struct World {
+    now: u64,
+    rescue: Rescue,
+    parameter: Parameter,
+    written: u64,
+    secrets: u8,
+    environments: Vec<Environment>,
+    /// For each key the session that it sealed last, and its end.
+    sessions: BTreeMap<String, (Token, SystemTime)>,
+    /// When a key was revoked.
+    revoked: BTreeMap<String, u64>,
+    /// Until when a key that a command hurried may be unknown.
+    hurried: BTreeMap<String, u64>,
+    /// How many commands wrote.
+    writes: usize,
+    runtime: Rc<tokio::runtime::Runtime>,
+}
+
+impl World {
+    fn new(rescue: Rescue, environments: &[(i64, RandomSource)]) -> Self {
+        let Plan::Write { ring, .. } = plan::init(facts(0, 0), &secret(0)).unwrap() else { panic!() };
+        let parameter = Parameter(Arc::new(Mutex::new(Shown { text: ring.text().to_string(), answers: true })));
+        let mut world = Self {
+            now: 0,
+            rescue,
+            parameter,
+            written: 0,
+            secrets: 0,
+            environments: Vec::new(),
+            sessions: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            hurried: BTreeMap::new(),
+            writes: 0,
+            runtime: RUNTIME.with(|runtime| Rc::clone(&runtime.borrow())),
+        };
+        for (ahead, jitter) in environments {
+            let store = world.cold_start(*ahead, *jitter);
+            world.environments.push(Environment { ahead: *ahead, jitter: *jitter, store });
+        }
+        world
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Wait(seconds) => self.now += seconds,
+            Step::Visit(index) => return self.visit(index % self.environments.len()),
+            Step::Stranger(index) => {
+                let environment = &self.environments[index % self.environments.len()];
+                let token = Token::parse(b"Af__AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+                let call = call(self.clock(environment.ahead));
+                self.runtime.block_on(environment.store.load(&token, &call)).unwrap();
+            }
+            Step::Start(index) => {
+                let index = index % self.environments.len();
+                let Environment { ahead, jitter, .. } = self.environments[index];
+                self.environments[index].store = self.cold_start(ahead, jitter);
+            }
+            Step::Command(command) => self.command(command),
+        }
+        Ok(())
+    }
+
+    fn cold_start(&self, ahead: i64, jitter: RandomSource) -> CookieStore {
+        let keys = Keys::refreshed_at(self.parameter.clone(), self.clock(ahead), jitter);
+        CookieStore::encrypted(self.runtime.block_on(keys).unwrap())
+    }
+
+    /// Everybody's session is opened, or is over by right; then a new one begins.
+    fn visit(&mut self, index: usize) -> Result<(), String> {
+        let environment = &self.environments[index];
+        let now = self.clock(environment.ahead);
+        let call = call(now);
+        // The first to come pays for the refresh, if one is due.
+        let record = Record::new(b"{}".to_vec(), now).unwrap();
+        let token = self.runtime.block_on(environment.store.create(&record, &call)).unwrap();
+        self.parameter.0.lock().unwrap().answers = self.rescue == Rescue::OnceAMinute;
+        for (id, (token, end)) in &self.sessions {
+            let found = self.runtime.block_on(environment.store.load(token, &call)).unwrap();
+            let opens = matches!(found, Found::Live(_));
+            match self.revoked.get(id) {
+                Some(at) if opens && self.now > at + plan::KNOWN_AFTER.as_secs() => {
+                    return Err(format!(
+                        "at {} s: key {id}, revoked at {at} s, opens in environment {index}",
+                        self.now
+                    ));
+                }
+                Some(_) => {}
+                None if !opens && now < *end && self.hurried.get(id).is_none_or(|until| self.now > *until) => {
+                    return Err(format!("at {} s: key {id} is lost in environment {index}", self.now));
+                }
+                None => {}
+            }
+        }
+        self.parameter.0.lock().unwrap().answers = true;
+        self.sessions.insert(key_id(&token), (token, now + LIVES));
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command) {
+        let ring = Ring::parse(&self.parameter.0.lock().unwrap().text).unwrap();
+        let facts = facts(self.now, self.written);
+        self.secrets += 1;
+        let fresh = secret(self.secrets);
+        let plan = match command {
+            Command::Rotate { lead, haste } => {
+                plan::rotate(&ring, facts, Some(Duration::from_secs(lead)), haste, &fresh)
+            }
+            Command::Promote(haste) => plan::promote(&ring, facts, haste),
+            Command::Rollback => plan::rollback(&ring, facts),
+            Command::Prune => plan::prune(&ring, facts, LIVES, LIVES),
+            Command::Revoke(index) => {
+                let keys = ring.keys().count();
+                let key = ring.keys().nth(index % keys).unwrap().id.clone();
+                self.revoked.insert(key.clone(), self.now);
+                plan::revoke(&ring, facts, &key, &fresh)
+            }
+        };
+        let Ok(Plan::Write { ring, effects }) = plan else { return };
+        for hurt in effects.iter().filter_map(|effect| effect.strip_prefix(HURTS)) {
+            // What is warned of is allowed, for as long as the warning says, and no longer.
+            let bound = if self.rescue == Rescue::Never { plan::KNOWN_AFTER.as_secs() } else { 60 };
+            let known = ring.keys().filter(|key| hurt.contains(&format!(" {} ", key.id)));
+            self.hurried.extend(known.map(|key| (key.id.clone(), self.now + bound)));
+        }
+        self.parameter.0.lock().unwrap().text = ring.text().to_string();
+        self.written = self.now;
+        self.writes += 1;
+    }
+
+    fn clock(&self, ahead: i64) -> SystemTime {
+        at(self.now.saturating_add_signed(ahead))
+    }
+}
+
+thread_local! {
+    static RUNTIME: RefCell<Rc<tokio::runtime::Runtime>> =
+        RefCell::new(Rc::new(tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()));
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(START + seconds)
+}
+
+fn facts(now: u64, written: u64) -> Facts {
+    Facts { now: at(now), written: at(written), limit_bytes: 4096 }
+}
+
+fn call(now: SystemTime) -> Call {
+    let lifetime = Lifetime::new(LIVES, LIVES).unwrap();
+    Call::new(now, Instant::now() + Duration::from_secs(5), lifetime, "__Host-session", "")
+}
+
+/// The secret of this number.
+fn secret(number: u8) -> String {
+    let bytes: Vec<u8> = (0..32_u8).map(|place| place.wrapping_mul(number.wrapping_mul(2) | 1) ^ number).collect();
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn key_id(token: &Token) -> String {
+    let bytes = URL_SAFE_NO_PAD.decode(token.as_str()).unwrap();
+    format!("{:02x}{:02x}", bytes[1], bytes[2])
+}
+
+/// The ends and the middle of the range in which an environment refreshes.
+const JITTERS: [RandomSource; 3] = [
+    |buffer| {
+        buffer.fill(0);
+        Ok(())
+    },
+    |buffer| {
+        buffer.fill(0x80);
+        Ok(())
+    },
+    |buffer| {
+        buffer.fill(0xff);
+        Ok(())
+    },
+];
+
+fn haste() -> impl Strategy<Value = Haste> {
+    prop_oneof![4 => Just(Haste::Safe), 1 => Just(Haste::Now)]
+}
+
+fn commands() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        4 => (780..1800_u64).prop_map(|lead| Command::Rotate { lead, haste: Haste::Safe }),
+        1 => (0..780_u64).prop_map(|lead| Command::Rotate { lead, haste: Haste::Now }),
+        3 => haste().prop_map(Command::Promote),
+        3 => Just(Command::Rollback),
+        3 => Just(Command::Prune),
+        2 => (0..4_usize).prop_map(Command::Revoke),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..90_u64).prop_map(Step::Wait),
+        3 => (90..900_u64).prop_map(Step::Wait),
+        1 => (900..5000_u64).prop_map(Step::Wait),
+        12 => (0..4_usize).prop_map(Step::Visit),
+        1 => (0..4_usize).prop_map(Step::Stranger),
+        1 => (0..4_usize).prop_map(Step::Start),
+        3 => commands().prop_map(Step::Command),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+fn fleets() -> impl Strategy<Value = Vec<(i64, RandomSource)>> {
+    // Clocks that differ by a minute at most.
+    let environment = (-30..=30_i64, 0..JITTERS.len()).prop_map(|(ahead, jitter)| (ahead, JITTERS[jitter]));
+    proptest::collection::vec(environment, 1..5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// SS7, SS9: whatever is commanded when, and whoever refreshes when, no session is lost whose key is not revoked, but
+    /// those that a command has warned of; and what is revoked opens nowhere after six minutes.
+    #[test]
+    fn no_schedule_loses_a_session(fleet in fleets(), steps in steps(), rescued in any::<bool>()) {
+        let rescue = if rescued { Rescue::OnceAMinute } else { Rescue::Never };
+        let mut world = World::new(rescue, &fleet);
+        for step in steps {
+            if let Err(loss) = world.take(step) {
+                return Err(TestCaseError::fail(loss));
+            }
+        }
+    }
+}
+
+/// Every order in which three environments can refresh, to the minute, around each command.
+#[test]
+fn every_order_of_refreshes_is_safe() {
+    let rotate = Command::Rotate { lead: 780, haste: Haste::Safe };
+    let late = Command::Rotate { lead: 1500, haste: Haste::Safe };
+    let scenarios: [&[(u64, Command)]; 5] = [
+        &[(420, rotate)],
+        &[(420, late), (540, Command::Promote(Haste::Safe)), (1320, Command::Rollback)],
+        &[(420, rotate), (1200, Command::Rollback), (1260, Command::Rollback), (1320, rotate)],
+        &[(420, rotate), (1200, rotate), (2100, Command::Revoke(0)), (2220, Command::Rollback)],
+        &[(420, rotate), (6000, Command::Prune), (6060, rotate)],
+    ];
+    for scenario in scenarios {
+        for order in 0..6 * 6 * 6 {
+            let starts: [u64; 3] = [order % 6 * 60, order / 6 % 6 * 60, order / 36 * 60];
+            let fleet = [(-30, JITTERS[2]), (30, JITTERS[2]), (0, JITTERS[0])];
+            let mut world = World::new(Rescue::Never, &fleet);
+            let end = scenario.last().unwrap().0 + 1200;
+            for now in (0..end).step_by(60) {
+                world.now = now;
+                for (index, start) in starts.iter().enumerate() {
+                    if now == *start {
+                        world.take(Step::Start(index)).unwrap();
+                    }
+                }
+                if let Some((_, command)) = scenario.iter().find(|(time, _)| *time == now) {
+                    world.take(Step::Command(*command)).unwrap();
+                }
+                // Those who come rarely refresh late.
+                let is_seldom = now % 180 > 0;
+                for index in 0..if is_seldom { 2 } else { 3 } {
+                    let loss = world.take(Step::Visit(index));
+                    assert_eq!(loss, Ok(()), "{scenario:?}, {starts:?}");
+                }
+            }
+            assert_eq!(world.writes, scenario.len(), "{scenario:?}");
+        }
+    }
+}
+
+/// The model finds a loss where there is one: a key that seals before everybody knows it.
+#[test]
+fn a_key_that_seals_at_once_hurts_as_it_says() {
+    for (lead, rescue, is_lost) in [
+        (0, Rescue::Never, true),
+        (300, Rescue::Never, true),
+        (780, Rescue::Never, false),
+        // The stranger has used up what the environment may ask.
+        (0, Rescue::OnceAMinute, true),
+        (60, Rescue::OnceAMinute, false),
+    ] {
+        let mut world = World::new(rescue, &[(0, JITTERS[2]), (0, JITTERS[2])]);
+        world.now = 100;
+        // The second has just asked; the first starts after the command, so it knows the new key.
+        world.take(Step::Start(1)).unwrap();
+        world.take(Step::Stranger(1)).unwrap();
+        world.take(Step::Command(Command::Rotate { lead, haste: Haste::Now })).unwrap();
+        world.take(Step::Start(0)).unwrap();
+        let warned = !world.hurried.is_empty();
+        assert_eq!(warned, lead < 780, "{lead} s");
+        world.hurried.clear();
+        world.now += lead;
+        world.take(Step::Visit(0)).unwrap();
+        let visit = world.take(Step::Visit(1));
+        assert_eq!(visit.is_err(), is_lost, "{lead} s, {rescue:?}: {visit:?}");
+    }
+}
