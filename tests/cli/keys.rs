@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ssm::{NAME, Ssm, now};
-use crate::support::{Place, Ran, SECRET};
+use crate::support::{Place, Ran, SECRET, Variables};
 
 /// Other secrets than [`SECRET`], whose key ids are 50b2 and c1fa; its own is a277.
 const SECOND: &str = "QkVIS05RVFdaXWBjZmlsb3J1eHt-gYSHio2Qk5aZnJ8";
@@ -309,7 +309,7 @@ fn what_the_ring_does_not_allow_is_refused() {
 #[test]
 fn usage_is_checked_first_and_repeats_no_secret() {
     let (place, ssm) = (Place::new(), Ssm::holding(three(), 60));
-    let rows: [(&str, &[(&str, &str)], i32, &str); 8] = [
+    let rows: [(&str, Variables<'_>, i32, &str); 8] = [
         ("list", &[("SESSION_KEYS_PARAMETER", "")], 2, "which parameter? give --parameter NAME"),
         ("list", &[("SESSION_KEYS_PARAMETER", "/a,/b")], 2, "keys works on one parameter, by its plain name"),
         ("rotate --parameter /a:3", &[], 2, "keys works on one parameter, by its plain name"),

@@ -59,11 +59,13 @@ impl Imported {
 mod tests {
     use super::*;
 
+    type Found<'a> = Result<(&'a str, &'a [&'a str]), &'a str>;
+
     #[test]
     fn the_secrets_of_a_file_are_found() {
         let [a, b, c] = ["00ff", "11ee", "22dd"]
             .map(|end| format!("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d{end}"));
-        let rows: [(&str, String, Result<(&str, &[&str]), &str>); 8] = [
+        let rows: [(&str, String, Found<'_>); 8] = [
             ("one", format!("PORT=1\nSECRET_KEY_BASE={a}\n"), Ok((&a, &[]))),
             ("with old ones", format!("SECRET_KEY_BASE_OLD='{b}, {c},'\nSECRET_KEY_BASE=\"{a}\""), Ok((&a, &[&b, &c]))),
             ("the last stands", format!("SECRET_KEY_BASE={a}\nSECRET_KEY_BASE={b}"), Ok((&b, &[]))),
