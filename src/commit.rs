@@ -26,7 +26,7 @@ pub(crate) enum Stamp {
 pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, Error> {
     let call = slot.call();
     match (visit.decide(), &visit.origin) {
-        (Deed::Forget, origin) => forget(&slot, &call, origin).await,
+        (Deed::Forget, _) => forget(&slot, &call, &visit).await,
         (Deed::Create, _) => create(&slot, &call, visit.payload()?).await,
         (Deed::Renew, Origin::Live { token, loaded, .. }) => renew(&slot, &call, &visit, token, loaded).await,
         (deed @ (Deed::Update | Deed::Refresh), Origin::Live { token, loaded, .. }) => {
@@ -36,14 +36,13 @@ pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, 
     }
 }
 
-async fn forget(slot: &Slot, call: &Call, origin: &Origin) -> Result<Stamp, Error> {
-    let (tokens, seen) = match origin {
-        Origin::Live { token, loaded, .. } => (std::slice::from_ref(token), Some(loaded.version)),
-        Origin::Absent { ambiguous } => (ambiguous.as_slice(), None),
+async fn forget(slot: &Slot, call: &Call, visit: &Visit) -> Result<Stamp, Error> {
+    let own = match &visit.origin {
+        Origin::Live { token, loaded, .. } => Some((token, Some(loaded.version))),
         // Whoever still holds a renewed id must not be able to end the session that took its place.
-        Origin::Retired => (&[][..], None),
+        Origin::Absent | Origin::Retired => None,
     };
-    for token in tokens {
+    for (token, seen) in own.into_iter().chain(visit.others.iter().map(|token| (token, None))) {
         within(call, slot.settings.store.delete(token, seen, call)).await?;
         debug!(session = token.fingerprint(), "session destroyed");
     }

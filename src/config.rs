@@ -27,7 +27,7 @@
 //! | `MEMCACHE_TLS` | `on` or `off` | `on` for `.serverless.` names, else `off` |
 //! | `MEMCACHE_TLS_CA` | a PEM file of the authorities to trust instead of the public ones | none |
 //! | `MEMCACHE_POOL_SIZE` | the most connections to one node, 1 to 1000 | `10` |
-//! | `MEMCACHE_TIMEOUT` | what all calls of one request may take on open connections, `10ms` to `30s`; four times that where one must connect first; four tenths for one exchange | `250ms` (1 s, 100 ms) |
+//! | `MEMCACHE_TIMEOUT` | what all calls of one request may take on open connections, `20ms` to `5s`; four tenths of it for one exchange. Where one must connect first: four times it, and 1 s at least | `250ms` |
 //! | `MEMCACHE_MAX_VALUE` | the largest session, in bytes, 1024 to 1000000 | `262144` |
 //! | `MEMCACHE_PREFIX` | what storage keys begin with, 1 to 200 of `A-Z a-z 0-9 : _ -` | `s` |
 //!
@@ -304,7 +304,7 @@ impl Settings {
         if let Some(prefix) = &memcache.prefix {
             store = store.prefix(prefix)?;
         }
-        Ok(SessionLayer::new(store).store_timeout(memcache.cold_time))
+        Ok(SessionLayer::new(store))
     }
 }
 

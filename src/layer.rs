@@ -17,8 +17,6 @@ use crate::store::{AnyStore, Store};
 use crate::values::Values;
 use crate::{Error, Lifetime};
 
-/// How long a store may take for one request's questions where nothing else bounds it.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest scope: it is written into every seal behind a length of 16 bits.
 pub(crate) const SCOPE_LIMIT_BYTES: usize = 256;
 
@@ -79,6 +77,7 @@ impl<T: Data> SessionLayer<T> {
     pub fn new<S: Store>(store: S) -> Self {
         let cookie = CookieOptions::default();
         let settings = Settings {
+            store_timeout: store.timeout(),
             store: Arc::new(store),
             name: cookie.name().into(),
             lines: cookie.lines(),
@@ -86,7 +85,6 @@ impl<T: Data> SessionLayer<T> {
             scope: "".into(),
             lifetime: Lifetime::default(),
             conflict: Conflict::default(),
-            store_timeout: STORE_TIMEOUT,
             clock: SystemTime::now,
             notices: Arc::new(Notices::new()),
         };
@@ -128,7 +126,8 @@ impl<T: Data> SessionLayer<T> {
         self.with(|settings| settings.conflict = conflict)
     }
 
-    /// How long the store may take for all questions of one request (5 s); the handler's own time does not count. The end
+    /// How long the store may take for all questions of one request (what the [store](Store::timeout) says: 5 s, with
+    /// memcached 1 s); the handler's own time does not count. The end
     /// of the Lambda invocation, less 100 ms, bounds it too.
     pub fn store_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.store_timeout = timeout)

@@ -122,6 +122,15 @@ impl Keys {
         call: &Call,
         open: impl Fn(&Keyring) -> Result<Opened<T>, Refusal>,
     ) -> Result<Option<Unsealed<T>>, Error> {
+        Ok(self.try_open(call, open).await?.ok())
+    }
+
+    /// The same, with the reason why it does not open.
+    pub(crate) async fn try_open<T>(
+        &self,
+        call: &Call,
+        open: impl Fn(&Keyring) -> Result<Opened<T>, Refusal>,
+    ) -> Result<Result<Unsealed<T>, Refusal>, Error> {
         let mut ring = self.at(call.now(), call.deadline()).await?;
         let mut opened = open(&ring);
         if matches!(opened, Err(Refusal::UnknownKey))
@@ -130,7 +139,7 @@ impl Keys {
             opened = open(&newer);
             ring = newer;
         }
-        Ok(opened.ok().map(|opened| {
+        Ok(opened.map(|opened| {
             let (place, _) = ring.sealing(call.now());
             Unsealed { inner: opened.inner, is_stale: opened.key != place, ring }
         }))

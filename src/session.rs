@@ -306,30 +306,36 @@ impl Drop for Opening<'_> {
 
 async fn open(slot: &Slot, candidates: Candidates) -> Result<Visit, Error> {
     let (settings, call) = (&slot.settings, slot.call());
-    let (mut origin, mut ambiguous) = (None, Vec::new());
+    let (mut origin, mut is_ambiguous, mut others) = (None, false, Vec::new());
     for token in candidates.tokens {
         match within(&call, settings.store.load(&token, &call)).await? {
             Found::Live(loaded) => match settings.lifetime.age(&loaded.record, call.now()) {
                 age @ (Age::Young | Age::Ageing) => {
                     if let Some(Origin::Live { token, .. }) = origin.replace(Origin::Live { token, loaded, age }) {
-                        ambiguous.push(token)
+                        is_ambiguous = true;
+                        others.push(token)
                     }
                 }
-                over => debug!(session = token.fingerprint(), "session refused: {over:?}"),
+                over => {
+                    debug!(session = token.fingerprint(), "session refused: {over:?}");
+                    // By this clock it is over; by that of another environment it may live.
+                    others.push(token);
+                }
             },
             Found::Retired if origin.is_none() => origin = Some(Origin::Retired),
             Found::Retired => {}
             Found::Nothing => debug!(session = token.fingerprint(), "session refused: it stands for nothing"),
         }
     }
-    if !ambiguous.is_empty() {
+    if is_ambiguous {
         if let Some(Origin::Live { token, .. }) = origin.take() {
-            ambiguous.push(token);
+            others.push(token);
         }
         warn_ambiguous(slot, &call);
     }
-    let origin = origin.unwrap_or(Origin::Absent { ambiguous });
-    Ok(Visit::new(origin, candidates.carried))
+    let mut visit = Visit::new(origin.unwrap_or(Origin::Absent), candidates.carried);
+    visit.others = others;
+    Ok(visit)
 }
 
 fn warn_ambiguous(slot: &Slot, call: &Call) {

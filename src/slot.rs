@@ -52,9 +52,8 @@ enum State {
 /// What a request's cookie stood for.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// Nothing: no cookie, or one that is forged, unknown or expired. With two different live ones neither is
-    /// believed; they are kept here so that a logout ends both.
-    Absent { ambiguous: Vec<Token> },
+    /// Nothing: no cookie, or one that is forged, unknown or expired. With two different live ones neither is believed.
+    Absent,
     /// An id that was renewed a moment ago.
     Retired,
     /// A live session.
@@ -65,6 +64,9 @@ pub(crate) enum Origin {
 #[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) origin: Origin,
+    /// What else the store has for this request's cookies, and was not believed: one of two live sessions, or one that
+    /// is over by our clock. A logout ends it too.
+    pub(crate) others: Vec<Token>,
     /// Whether the request carried a cookie of our name.
     pub(crate) carried: bool,
     /// The changes, in their order: one for each time that the session was held and changed.
@@ -220,14 +222,22 @@ impl Slot {
 
 impl Visit {
     pub(crate) fn new(origin: Origin, carried: bool) -> Self {
-        Self { origin, carried, patches: Vec::new(), is_renewed: false, is_destroyed: false, failure: None }
+        Self {
+            origin,
+            others: Vec::new(),
+            carried,
+            patches: Vec::new(),
+            is_renewed: false,
+            is_destroyed: false,
+            failure: None,
+        }
     }
 
     /// The session's data as this request sees it now.
     pub(crate) fn payload(&self) -> Result<Cow<'_, [u8]>, Error> {
         let loaded = match &self.origin {
             Origin::Live { loaded, .. } => loaded.record.payload(),
-            Origin::Absent { .. } | Origin::Retired => EMPTY,
+            Origin::Absent | Origin::Retired => EMPTY,
         };
         self.patched(if self.is_destroyed { EMPTY } else { loaded })
     }
@@ -259,8 +269,8 @@ impl Visit {
             _ if self.is_destroyed && self.carried => Deed::Forget,
             _ if self.is_destroyed => Deed::Nothing,
             Origin::Retired => Deed::Nothing,
-            Origin::Absent { .. } if changed => Deed::Create,
-            Origin::Absent { .. } => Deed::Nothing,
+            Origin::Absent if changed => Deed::Create,
+            Origin::Absent => Deed::Nothing,
             Origin::Live { .. } if self.is_renewed => Deed::Renew,
             Origin::Live { .. } if changed => Deed::Update,
             Origin::Live { loaded, age, .. } if *age == Age::Ageing || loaded.stale_key => Deed::Refresh,
@@ -302,7 +312,7 @@ mod tests {
     }
 
     fn absent() -> Origin {
-        Origin::Absent { ambiguous: Vec::new() }
+        Origin::Absent
     }
 
     /// The decision table, whole: SL1 to SL9 and CA6 rest on it.

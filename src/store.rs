@@ -19,7 +19,10 @@ use std::{
 pub use self::cookie::CookieStore;
 #[cfg(feature = "memcached")]
 pub use self::memcached::MemcachedStore;
+#[cfg(feature = "memcached")]
+pub(crate) use self::memcached::check_prefix;
 pub use self::memory::MemoryStore;
+use crate::seal::Binding;
 use crate::{Error, Lifetime, Record, Token};
 
 /// Keeps sessions.
@@ -55,6 +58,12 @@ use crate::{Error, Lifetime, Record, Token};
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
+    /// How long all of one request's questions may take together, unless the layer's
+    /// [`store_timeout`](crate::SessionLayer::store_timeout) says otherwise: 5 s.
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+
     /// What `token` stands for; [`Found::Nothing`] if it is forged, unknown, expired or gone.
     fn load(&self, token: &Token, call: &Call) -> impl Future<Output = Result<Found, Error>> + Send;
 
@@ -91,6 +100,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
+/// How long a store may take for one request's questions where nothing else bounds it.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a renewed id is remembered as retired: longer than two requests of one page overlap.
 pub(crate) const RETIRED_FOR: Duration = Duration::from_secs(10);
 /// How long a retired id still names what took its place: a logout that loaded the old one may be under way for as long as
@@ -249,7 +260,7 @@ pub(crate) fn later(now: SystemTime, by: Duration) -> SystemTime {
     now.checked_add(by).unwrap_or(now)
 }
 
-#[cfg(feature = "memcached")]
-pub(crate) fn earlier(now: SystemTime, by: Duration) -> SystemTime {
-    now.checked_sub(by).unwrap_or(now)
+/// What the tokens of this call are bound to.
+pub(crate) fn binding(call: &Call) -> Binding<'_> {
+    Binding { name: call.cookie(), scope: call.scope() }
 }

@@ -287,12 +287,6 @@ const PROMISES: &[Promise] = &[
         wait(store.0.delete(&token, Some(seen), &call())).unwrap();
         found(&store.load(&token))
     }),
-    ("what is over is forgotten a minute later", "nothing", "live", |store| {
-        // The service judges lifetimes; a store that keeps records only cleans up.
-        let token = store.create("{}");
-        advance(30 * 60 + 60);
-        found(&store.load(&token))
-    }),
     ("what is not over is not forgotten", "live", "live", |store| {
         let token = store.create("{}");
         advance(30 * 60 - 1);

@@ -1,24 +1,23 @@
 //! `MEMCACHE_*`: where memcached is, and how it is spoken with.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Reader, Variables};
 use crate::Error;
 use crate::cookie::quoted;
-use crate::memcached::{Client, Key, Settings};
+use crate::memcached::{Client, Settings};
+use crate::store::check_prefix;
 
 /// Where a developer's own memcached listens.
 const LOCAL: &str = "localhost:11211";
-/// The longest time that an operation may be given: an invocation of an HTTP API ends at 30 s.
-const LONGEST: Duration = Duration::from_secs(30);
+/// What `MEMCACHE_TIMEOUT` may be: enough for one exchange within a region, and less than a visitor waits.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(5);
 
 /// What `MEMCACHE_*` say, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Memcache {
     pub(crate) client: Client,
     pub(crate) prefix: Option<String>,
-    /// How long all calls of one request may take where they must connect first.
-    pub(crate) cold_time: Duration,
 }
 
 impl Memcache {
@@ -42,30 +41,41 @@ impl Memcache {
             settings = settings.value_limit(bytes);
         }
         if let Some(time) = time(read)? {
-            settings = settings.warm_time(time).cold_time(time.saturating_mul(4)).dial_time(time.saturating_mul(2));
-            settings = settings.exchange_time(time.mul_f64(0.4));
+            let exchange = time.mul_f64(0.4);
+            let shorter = |default, share| exchange.mul_f64(share).min(Duration::from_millis(default));
+            // Connecting takes what it takes, however short an exchange may be.
+            let (dial, cold) = (Duration::from_millis(500), Duration::from_secs(1));
+            settings = settings.warm_time(time).exchange_time(exchange);
+            settings = settings.dial_time(dial.max(time.saturating_mul(2))).cold_time(cold.max(time.saturating_mul(4)));
+            settings = settings.suspect_exchange_time(shorter(50, 0.5)).hedge_after(shorter(25, 0.25));
         }
         if let Some(on) = read.choice("MEMCACHE_TLS", &[("on", true), ("off", false)])? {
             settings = settings.tls(on);
         }
+        if settings.speaks_plainly_with_serverless() {
+            return Err(Error::config(
+                "MEMCACHE_TLS is off, and ElastiCache Serverless speaks TLS only: take MEMCACHE_TLS out",
+            ));
+        }
         if let Some(path) = read.value("MEMCACHE_TLS_CA") {
+            if !settings.speaks_tls() {
+                return Err(Error::config(
+                    "MEMCACHE_TLS_CA is set, and TLS is not on: add MEMCACHE_TLS=on, or take it out",
+                ));
+            }
             let pem = std::fs::read(&path).map_err(|error| {
                 Error::config(format!("MEMCACHE_TLS_CA: cannot read {}", quoted(&path))).with_source(error)
             })?;
             settings = settings.tls_ca(pem);
         }
         let prefix = read.value("MEMCACHE_PREFIX");
-        if let Some(prefix) = prefix.as_deref().filter(|prefix| Key::new(*prefix).is_none() || prefix.len() > 200) {
-            let shown = quoted(prefix);
-            return Err(Error::config(format!(
-                "MEMCACHE_PREFIX is {shown}: give 1 to 200 characters of A-Z a-z 0-9 : _ -"
-            )));
+        if let Some(prefix) = &prefix {
+            check_prefix(prefix).map_err(|error| Error::config(format!("MEMCACHE_PREFIX: {error}")))?;
         }
-        let cold_time = settings.cold();
         settings.check().map_err(named("MEMCACHE_SERVERS"))?;
         // What can still be wrong is the file of authorities.
         let client = Client::new(settings).map_err(named("MEMCACHE_TLS_CA"))?;
-        Ok(Self { client, prefix, cold_time })
+        Ok(Self { client, prefix })
     }
 }
 
@@ -81,7 +91,7 @@ fn time(read: &Reader<'_, impl Variables>) -> Result<Option<Duration>, Error> {
         None => super::parse_duration(text),
     };
     match time {
-        Some(time) if (Duration::from_millis(10)..=LONGEST).contains(&time) => Ok(Some(time)),
-        _ => Err(Error::config(format!("MEMCACHE_TIMEOUT is {}: give 10ms to 30s", quoted(&value)))),
+        Some(time) if TIMES.contains(&time) => Ok(Some(time)),
+        _ => Err(Error::config(format!("MEMCACHE_TIMEOUT is {}: give 20ms to 5s", quoted(&value)))),
     }
 }

@@ -273,6 +273,11 @@ impl Client {
         }
     }
 
+    /// How long an operation may take that has to open a connection.
+    pub fn cold_time(&self) -> Duration {
+        self.0.settings.times.cold
+    }
+
     /// The nodes, asking for them if none are known yet.
     ///
     /// # Errors

@@ -219,9 +219,9 @@ impl Settings {
         self
     }
 
-    /// How long an operation may take that has to open a connection.
-    pub(crate) fn cold(&self) -> Duration {
-        self.times.cold
+    /// Whether TLS was turned off for a server that speaks nothing else.
+    pub(crate) fn speaks_plainly_with_serverless(&self) -> bool {
+        !self.speaks_tls() && self.servers.iter().any(Address::is_serverless)
     }
 
     /// Whether TLS is spoken.

@@ -4,9 +4,9 @@ use crate::cookie::PAIR_LIMIT_BYTES;
 use crate::keyring::Keyring;
 use crate::merge::largest_keys;
 use crate::random::{self, RandomSource};
-use crate::seal::{self, Binding, Format};
+use crate::seal::{self, Format};
 use crate::secrets::Keys;
-use crate::store::{Call, Found, Loaded, Retired, Store, Update, Version};
+use crate::store::{Call, Found, Loaded, Retired, Store, Update, Version, binding};
 use crate::{Error, ErrorKind, Record, Token};
 
 /// Keeps the whole session in the cookie, encrypted or signed. Costs no I/O.
@@ -86,10 +86,6 @@ impl Store for CookieStore {
     async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
         Ok(())
     }
-}
-
-fn binding(call: &Call) -> Binding<'_> {
-    Binding { name: call.cookie(), scope: call.scope() }
 }
 
 fn too_large(size: usize, record: &Record) -> Error {

@@ -1,15 +1,17 @@
 //! Sessions in ElastiCache for Memcached, behind a signed reference in the cookie.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use crate::cookie::quoted;
 use crate::keyring::Keyring;
 use crate::memcached::{Added, Client, Deleted, Failure, FailureKind, Key, Limit, NodeId, Replaced, Ttl, Value};
+use crate::merge::largest_keys;
 use crate::random::{self, RandomSource};
 use crate::seal::stored::{self, OVERHEAD_BYTES, Place, Stored};
-use crate::seal::{self, Binding, Reference};
+use crate::seal::{self, Reference, Refusal};
 use crate::secrets::{Keys, Unsealed};
 use crate::store::{
-    Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, earlier, later,
+    Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, binding, later,
 };
 use crate::token::SessionId;
 use crate::{Error, ErrorKind, Record, Token};
@@ -17,11 +19,11 @@ use crate::{Error, ErrorKind, Record, Token};
 /// The prefix of storage keys, unless set.
 const PREFIX: &str = "s";
 /// The longest prefix: with `:` and the hash of an id a key stays below memcached's 250 bytes.
-pub(crate) const PREFIX_LIMIT_BYTES: usize = 200;
+const PREFIX_LIMIT_BYTES: usize = 200;
 /// How many nodes a new session is offered to before it counts as unavailable.
 const NODES_TRIED: usize = 3;
-/// How often one logout meets somebody who was faster before it gives up.
-const CONFLICT_LIMIT: usize = 16;
+/// How often one logout meets somebody who was faster before it gives up; its time is over long before.
+const CONFLICT_LIMIT: usize = 1_000;
 
 /// Keeps sessions in memcached, sealed; the cookie holds a signed reference.
 ///
@@ -72,12 +74,7 @@ impl MemcachedStore {
     ///
     /// [`ErrorKind::Config`] unless it is 1 to 200 characters of `A-Z a-z 0-9 : _ -`.
     pub fn prefix(mut self, prefix: &str) -> Result<Self, Error> {
-        if prefix.len() > PREFIX_LIMIT_BYTES || Key::new(prefix).is_none() {
-            return Err(Error::config(format!(
-                "{} is no prefix of storage keys: give 1 to {PREFIX_LIMIT_BYTES} characters of A-Z a-z 0-9 : _ -",
-                crate::cookie::quoted(prefix)
-            )));
-        }
+        check_prefix(prefix)?;
         self.prefix = prefix.into();
         Ok(self)
     }
@@ -110,8 +107,15 @@ impl MemcachedStore {
     /// What a server keeps in this spot, if one of our keys sealed it for this spot.
     async fn open(&self, spot: &Spot, value: &[u8], call: &Call) -> Result<Option<(Stored, bool)>, Error> {
         let place = Place { id: &spot.id, key: spot.key.as_str() };
-        let opened = self.keys.open(call, |ring| stored::open(ring, place, value)).await?;
-        Ok(opened.map(|opened| (opened.inner, opened.is_stale || spot.is_stale)))
+        match self.keys.try_open(call, |ring| stored::open(ring, place, value)).await? {
+            Ok(opened) => Ok(Some((opened.inner, opened.is_stale || spot.is_stale))),
+            // Its reference opened, so it is ours: another environment has a newer ring. "I cannot look" is never "nothing".
+            Err(Refusal::UnknownKey) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the session is sealed by a secret that this environment does not have: give it to all before it seals",
+            )),
+            Err(_) => Ok(None),
+        }
     }
 
     fn seal(&self, ring: &Keyring, spot: &Spot, stored: &Stored, call: &Call) -> Result<Vec<u8>, Error> {
@@ -133,17 +137,6 @@ impl MemcachedStore {
             Some((Stored::Live(record), version, stale_key)) => Some(Loaded { record, version, stale_key }),
             Some((Stored::Retired { .. }, ..)) | None => None,
         })
-    }
-
-    async fn replace(
-        &self,
-        spot: &Spot,
-        seen: Version,
-        value: &[u8],
-        ttl: Ttl,
-        call: &Call,
-    ) -> Result<Replaced, Error> {
-        self.client.replace(spot.node, &spot.key, seen.0, value, ttl, limit(call)).await.map_err(failed)
     }
 
     /// Ends what is in this spot, whatever it is; the reference that took its place, if it was renewed.
@@ -168,18 +161,20 @@ impl MemcachedStore {
 }
 
 impl Store for MemcachedStore {
+    /// As long as one operation of the client may take: 1 s.
+    fn timeout(&self) -> Duration {
+        self.client.cold_time()
+    }
+
     async fn load(&self, token: &Token, call: &Call) -> Result<Found, Error> {
         let Some((spot, _)) = self.find(token, call).await? else { return Ok(Found::Nothing) };
         // How old the session is in all is known only when it is read: judging that is the service's part.
-        let Some(ttl) = Ttl::after(call.lifetime().idle().saturating_add(GRACE), call.now()) else {
-            return Ok(Found::Nothing);
-        };
+        // What is there may be a tombstone, whose own time must not become shorter.
+        let keep = call.lifetime().idle().max(SUCCEEDED_FOR).saturating_add(GRACE);
+        let Some(ttl) = Ttl::after(keep, call.now()) else { return Err(over()) };
         let value = self.client.get_and_touch(spot.node, &spot.key, ttl, limit(call)).await.map_err(failed)?;
         let Some(Value { bytes, cas }) = value else { return Ok(Found::Nothing) };
         Ok(match self.open(&spot, &bytes, call).await? {
-            Some((Stored::Live(record), _)) if call.lifetime().left(&record, earlier(call.now(), GRACE)).is_zero() => {
-                Found::Nothing
-            }
             Some((Stored::Live(record), stale_key)) => Found::Live(Loaded { record, version: Version(cas), stale_key }),
             Some((Stored::Retired { at, .. }, _)) if later(at, RETIRED_FOR) > call.now() => Found::Retired,
             Some((Stored::Retired { .. }, _)) | None => Found::Nothing,
@@ -191,39 +186,46 @@ impl Store for MemcachedStore {
         let Some(ttl) = ttl(record, call) else { return Err(over()) };
         let stored = Stored::Live(record.clone());
         let mut avoid = Vec::new();
-        let mut trouble = None;
+        let mut first = None;
+        let mut limit = limit(call);
         for _ in 0..NODES_TRIED {
             // A new id each time: what became of the last one may be unknown.
             let id = SessionId::random(self.random)?;
             let node = match self.client.choose_node(id.as_bytes(), &avoid, call.deadline()).await {
                 Ok(node) => node,
-                Err(failure) => return Err(trouble.unwrap_or_else(|| failed(failure))),
+                Err(failure) => return Err(first.unwrap_or_else(|| failed(failure))),
             };
             let reference = Reference { id, node: node.0 };
             let spot = self.spot(reference, false, call)?;
             let value = self.seal(&ring, &spot, &stored, call)?;
-            match self.client.add(node, &spot.key, &value, ttl, limit(call)).await.map_err(failed) {
+            match self.client.add(node, &spot.key, &value, ttl, limit.clone()).await {
                 Ok(Added::Stored) => {
                     let (_, key) = ring.sealing(call.now());
                     return Ok(seal::refer(key, binding(call), reference));
                 }
                 // 128 random bits that are there already: never seen, and not ours.
                 Ok(Added::Exists) => {}
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    avoid.push(node);
-                    trouble = Some(error);
+                Err(failure) if failure.kind() == FailureKind::TooLarge => return Err(too_large(failure, record)),
+                Err(failure) => {
+                    // Where the node is sound and only an answer was lost, it may be the only one.
+                    if failure.kind() != FailureKind::Unknown {
+                        avoid.push(node);
+                    }
+                    first.get_or_insert_with(|| failed(failure));
                 }
-                Err(error) => return Err(too_large(error, record)),
             }
+            // One node's silence must not use up the next one's time.
+            limit = call.deadline().into();
         }
-        Err(trouble.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "no cache node took the new session")))
+        Err(first.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "no cache node took the new session")))
     }
 
     async fn update(&self, token: &Token, seen: Version, record: &Record, call: &Call) -> Result<Update, Error> {
         let Some((spot, ring)) = self.find(token, call).await? else { return Ok(Update::Gone) };
         let Some(ttl) = ttl(record, call) else { return Ok(Update::Gone) };
         let value = self.seal(&ring, &spot, &Stored::Live(record.clone()), call)?;
-        match self.replace(&spot, seen, &value, ttl, call).await.map_err(|error| too_large(error, record))? {
+        let replaced = self.client.replace(spot.node, &spot.key, seen.0, &value, ttl, limit(call)).await;
+        match replaced.map_err(|failure| too_large(failure, record))? {
             Replaced::Stored => {
                 let (_, key) = ring.sealing(call.now());
                 Ok(Update::Done(seal::refer(key, binding(call), Reference { id: spot.id, node: spot.node.0 })))
@@ -239,7 +241,8 @@ impl Store for MemcachedStore {
         let next = Reference { id: successor.id, node: successor.node.0 };
         let value = self.seal(&ring, &spot, &Stored::Retired { at: call.now(), next }, call)?;
         let Some(ttl) = Ttl::after(SUCCEEDED_FOR.saturating_add(GRACE), call.now()) else { return Err(over()) };
-        match self.replace(&spot, seen, &value, ttl, call).await? {
+        let replaced = self.client.replace(spot.node, &spot.key, seen.0, &value, ttl, limit(call)).await;
+        match replaced.map_err(failed)? {
             Replaced::Stored => Ok(Retired::Done),
             Replaced::Conflict => Ok(self.theirs(&spot, call).await?.map_or(Retired::Gone, Retired::Conflict)),
             Replaced::Gone => Ok(Retired::Gone),
@@ -266,8 +269,15 @@ impl fmt::Debug for MemcachedStore {
     }
 }
 
-fn binding(call: &Call) -> Binding<'_> {
-    Binding { name: call.cookie(), scope: call.scope() }
+/// Whether storage keys may begin so.
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), Error> {
+    if prefix.len() <= PREFIX_LIMIT_BYTES && Key::new(prefix).is_some() {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{} is no prefix of storage keys: give 1 to {PREFIX_LIMIT_BYTES} characters of A-Z a-z 0-9 : _ -",
+        quoted(prefix)
+    )))
 }
 
 /// The call's end, and what the request's calls on open connections may take together.
@@ -291,7 +301,9 @@ fn no_successor() -> Error {
 fn failed(failure: Failure) -> Error {
     let (kind, message) = match failure.kind() {
         FailureKind::TooLarge => (ErrorKind::TooLarge, "the session is too large for the cache"),
-        FailureKind::Lost => (ErrorKind::TooLarge, "the cache had no room for the session, and dropped it"),
+        FailureKind::Lost => {
+            (ErrorKind::Unavailable, "the cache dropped the session, for it had no room for its change")
+        }
         FailureKind::Settings => (ErrorKind::Config, "the cache is not set up"),
         FailureKind::Unavailable | FailureKind::Unknown | FailureKind::Refused => {
             (ErrorKind::Unavailable, "the session store is unavailable")
@@ -300,13 +312,13 @@ fn failed(failure: Failure) -> Error {
     Error::new(kind, message).with_source(failure)
 }
 
-/// The same, with the session's size and largest keys where that is what is wrong.
-fn too_large(error: Error, record: &Record) -> Error {
-    if error.kind() != ErrorKind::TooLarge {
-        return error;
+/// The same, with the session's size and largest keys where its size is what is wrong.
+fn too_large(failure: Failure, record: &Record) -> Error {
+    if failure.kind() != FailureKind::TooLarge {
+        return failed(failure);
     }
     let size = record.payload().len().saturating_add(OVERHEAD_BYTES);
-    let largest = crate::merge::largest_keys(record.payload());
+    let largest = largest_keys(record.payload());
     Error::new(ErrorKind::TooLarge, format!("session of {size} bytes does not fit the cache; largest keys: {largest}"))
-        .with_source(error)
+        .with_source(failure)
 }

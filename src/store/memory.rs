@@ -9,9 +9,11 @@ use std::{
 
 use crate::keyring::{Keyring, Secret};
 use crate::random::{self, RandomSource};
-use crate::seal::{self, Binding, Reference};
+use crate::seal::{self, Reference};
 use crate::secrets::{Keys, Unsealed};
-use crate::store::{Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, later};
+use crate::store::{
+    Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, binding, later,
+};
 use crate::token::{SessionId, StorageKey};
 use crate::{Error, Record, Token};
 
@@ -207,8 +209,4 @@ impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MemoryStore({} sessions)", self.len())
     }
-}
-
-fn binding(call: &Call) -> Binding<'_> {
-    Binding { name: call.cookie(), scope: call.scope() }
 }
