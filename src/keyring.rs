@@ -25,7 +25,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::random::{self, RandomSource};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, wipe};
 
 /// The salt of the key derivation: it sets our keys apart from any other use of the same secret.
 const SALT: &[u8] = b"lambda-session/v1";
@@ -160,9 +160,18 @@ impl fmt::Debug for Secret {
 #[derive(Clone)]
 pub struct Keyring(Arc<Ring>);
 
+/// Each key in a place of its own.
+#[expect(clippy::vec_box, reason = "a list that grows moves what it holds and wipes nothing")]
 struct Ring {
-    first: Key,
-    others: Vec<Key>,
+    first: Box<Key>,
+    others: Vec<Box<Key>>,
+}
+
+/// What working with the keys has left on this thread's stack goes with them.
+impl Drop for Ring {
+    fn drop(&mut self) {
+        wipe::wipe_stack();
+    }
 }
 
 /// The version that a line of a ring's text begins with.
@@ -219,11 +228,11 @@ impl Keyring {
     ///
     /// [`ErrorKind::Config`] names the line and the rule, never what stands there.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::dated(Self::keys(text)?)
+        Self::dated(Self::secrets(text)?)
     }
 
     /// The secrets of a ring's text, each with the time from which on it seals.
-    pub(crate) fn keys(text: &str) -> Result<Vec<(SystemTime, Secret)>, Error> {
+    pub(crate) fn secrets(text: &str) -> Result<Vec<(SystemTime, Secret)>, Error> {
         let text = text.trim_start_matches('\u{feff}');
         let lines =
             (1_usize..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -274,9 +283,9 @@ impl Keyring {
 
     /// The key that seals now, with its place in the ring.
     pub(crate) fn sealing(&self, now: SystemTime) -> (usize, &Key) {
-        let first = (0, &self.0.first);
-        let others = || (1_usize..).zip(&self.0.others);
-        if self.0.first.not_before <= now || self.0.others.iter().any(|key| key.not_before <= now) {
+        let first = (0, &*self.0.first);
+        let others = || self.keys().skip(1);
+        if self.keys().any(|(_, key)| key.not_before <= now) {
             others().filter(|(_, key)| key.not_before <= now).fold(first, |best, other| {
                 let is_better = best.1.not_before > now || other.1.not_before > best.1.not_before;
                 if is_better { other } else { best }
@@ -288,7 +297,11 @@ impl Keyring {
 
     /// All keys of this id, with their places in the ring: nearly always one or none.
     pub(crate) fn with_kid(&self, kid: [u8; 2]) -> impl Iterator<Item = (usize, &Key)> {
-        std::iter::once(&self.0.first).chain(&self.0.others).enumerate().filter(move |(_, key)| key.kid == kid)
+        self.keys().filter(move |(_, key)| key.kid == kid)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (usize, &Key)> {
+        std::iter::once(&self.0.first).chain(&self.0.others).map(|key| &**key).enumerate()
     }
 }
 
@@ -302,7 +315,11 @@ impl fmt::Debug for Keyring {
 }
 
 impl Key {
-    fn derive(secret: &[u8], not_before: SystemTime) -> Result<Self, Error> {
+    fn derive(secret: &[u8], not_before: SystemTime) -> Result<Box<Self>, Error> {
+        wipe::then_wiped(|| Self::derived(secret, not_before).map(Box::new))
+    }
+
+    fn derived(secret: &[u8], not_before: SystemTime) -> Result<Self, Error> {
         let (root, hkdf) = Hkdf::<Sha256>::extract(Some(SALT), secret);
         let root = Zeroizing::new(<[u8; 32]>::from(root));
         let expand = |label: &str, key: &mut [u8]| {

@@ -41,6 +41,7 @@ mod slot;
 pub mod store;
 mod token;
 mod values;
+mod wipe;
 
 pub use crate::cookie::{CookieOptions, SameSite};
 pub use crate::error::{Error, ErrorKind};

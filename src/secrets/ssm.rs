@@ -153,7 +153,7 @@ fn keys_of(name: &ParameterName, mut parameter: Parameter) -> Result<Vec<(System
     let value = parameter.value.take().map(Zeroizing::new);
     let only = std::slice::from_ref(name);
     match (parameter.r#type, value) {
-        (Some(ParameterType::SecureString), Some(value)) => Keyring::keys(&value)
+        (Some(ParameterType::SecureString), Some(value)) => Keyring::secrets(&value)
             .map_err(|error| Error::new(ErrorKind::Config, format!("the SSM parameter {name} holds no ring: {error}"))),
         (Some(ParameterType::SecureString), None) => Err(trouble::misunderstood(only, "it has no value")),
         (Some(kind), _) => Err(trouble::wrong_type(name, kind.as_str())),
