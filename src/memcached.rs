@@ -52,7 +52,7 @@ mod tls;
 
 pub use self::client::{Added, Client, Deleted, Limit, NodeReport, Probe, Replaced, Value};
 pub use self::clock::{Clock, Moment};
-pub use self::dial::Resolve;
+pub use self::dial::{Resolve, Step};
 pub use self::failure::{Failure, FailureKind};
 pub use self::key::{Key, Ttl};
 pub use self::observer::{BreakerState, Discard, Event, Observe};

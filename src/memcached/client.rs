@@ -288,6 +288,11 @@ impl Client {
         Ok(list.nodes.iter().map(report).collect())
     }
 
+    /// The configuration endpoint that lists the nodes, as `host:port`; `None` where the servers are the nodes.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.0.cluster.endpoint().map(|endpoint| endpoint.name())
+    }
+
     /// Connects to a node anew, whatever its breaker says, and tells who is there: for diagnosis.
     ///
     /// # Errors

@@ -74,16 +74,23 @@ pub(crate) struct Undialled {
     pub(crate) blow: Blow,
     /// Whether it is a server that we do not speak with, rather than one that is down.
     pub(crate) refused: bool,
+    /// How far it came.
+    pub(crate) step: Step,
     pub(crate) reason: String,
     pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// How far a dial has come, to say where it stood still.
-#[derive(Clone, Copy)]
-enum Step {
+/// How far a connection came that could not be opened.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its name has no address.
     Resolving,
+    /// No address takes a connection.
     Connecting,
+    /// The TLS handshake failed.
     ShakingHands,
+    /// It was asked for its version, and did not give one that we speak with.
     Greeting,
 }
 
@@ -100,10 +107,11 @@ impl Dialler {
         let began = Instant::now();
         let mut step = Step::Resolving;
         match timeout_at(limit.into(), self.steps(address, listed, ask_nodes, limit, &mut step)).await {
-            Ok(dialled) => dialled,
+            Ok(dialled) => dialled.map_err(|undialled| Undialled { step, ..undialled }),
             Err(_) => Err(Undialled {
                 blow: Blow::TimedOut,
                 refused: false,
+                step,
                 reason: format!("{step} took more than {} ms", began.elapsed().as_millis()),
                 source: None,
             }),
@@ -195,7 +203,7 @@ impl Undialled {
     /// What the operation that needed the connection fails with; `deed` says what could not be done.
     pub(crate) fn failure(self, deed: impl fmt::Display) -> Failure {
         let kind = if self.refused { FailureKind::Refused } else { FailureKind::Unavailable };
-        let failure = Failure::new(kind, format!("{deed}: {}", self.reason));
+        let failure = Failure::new(kind, format!("{deed}: {}", self.reason)).at(self.step);
         match self.source {
             Some(source) => failure.with_source(source),
             None => failure,
@@ -203,7 +211,7 @@ impl Undialled {
     }
 
     fn refusing(reason: impl Into<String>, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { blow: Blow::Refused, refused: false, reason: reason.into(), source }
+        Self { blow: Blow::Refused, refused: false, step: Step::Resolving, reason: reason.into(), source }
     }
 }
 

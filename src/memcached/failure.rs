@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
+use super::Step;
+
 /// Why an operation gave no answer, with a [`kind`](Self::kind) that says what became of it.
 ///
 /// A miss is no failure, and a failure is never a miss.
@@ -10,6 +12,7 @@ pub struct Failure(Box<Inner>);
 struct Inner {
     kind: FailureKind,
     message: Cow<'static, str>,
+    step: Option<Step>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -33,7 +36,12 @@ pub enum FailureKind {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), step: None, source: None }))
+    }
+
+    pub(crate) fn at(mut self, step: Step) -> Self {
+        self.0.step = Some(step);
+        self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -48,6 +56,11 @@ impl Failure {
     /// What became of the operation.
     pub fn kind(&self) -> FailureKind {
         self.0.kind
+    }
+
+    /// How far a connection came, where that is what could not be opened.
+    pub fn step(&self) -> Option<Step> {
+        self.0.step
     }
 }
 
