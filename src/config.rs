@@ -60,7 +60,7 @@ use crate::store::MemcachedStore;
 use crate::store::{CookieStore, MemoryStore};
 use crate::{Error, SessionLayer, dotenv};
 
-pub use self::secrets::{keyring, keys};
+pub use self::secrets::{current_keyring, keyring, keys};
 
 /// Where the values of variables come from.
 pub trait Variables {

@@ -51,6 +51,28 @@ pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
     given(parts(variables)?)
 }
 
+/// The ring that the variables describe as it stands now, asked for once: for diagnosis, where [`keys`] serves.
+///
+/// Costs one call of SSM if a variable names a parameter, and no I/O otherwise.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), lambda_session::Error> {
+/// use lambda_session::{config, keyring::Secret};
+///
+/// let secret = Secret::generate()?;
+/// let variables = |name: &str| (name == "SECRET_KEY_BASE").then(|| secret.to_string());
+/// assert_eq!(config::current_keyring(&variables).await?.len(), 1);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// As [`keys`]; and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for trouble with SSM that may pass.
+pub async fn current_keyring(variables: &impl Variables) -> Result<Keyring, Error> {
+    let parts = parts(variables)?;
+    if parts.iter().any(|part| matches!(part, Part::Stored(_))) { fetched(parts).await } else { given(parts) }
+}
+
 fn given(parts: Vec<Part>) -> Result<Keyring, Error> {
     let secrets = parts.into_iter().map(|part| match part {
         Part::Given(secret) => Ok(secret),
@@ -68,17 +90,34 @@ async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
     Keys::refreshed(SsmSecrets::of(&ssm::client().await, parts)).await
 }
 
+#[cfg(feature = "ssm")]
+async fn fetched(parts: Vec<Part>) -> Result<Keyring, Error> {
+    use crate::secrets::{Secrets as _, ssm};
+
+    ssm::SsmSecrets::of(&ssm::client().await, parts).fetch().await
+}
+
 #[cfg(not(feature = "ssm"))]
 async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
+    Err(without_ssm(&parts))
+}
+
+#[cfg(not(feature = "ssm"))]
+async fn fetched(parts: Vec<Part>) -> Result<Keyring, Error> {
+    Err(without_ssm(&parts))
+}
+
+#[cfg(not(feature = "ssm"))]
+fn without_ssm(parts: &[Part]) -> Error {
     let name = parts.iter().find_map(|part| match part {
         Part::Stored(name) => Some(name.as_str()),
         Part::Given(_) => None,
     });
-    Err(Error::config(format!(
+    Error::config(format!(
         "the secret is in the SSM parameter {}, and this program was built without SSM: turn on the feature `ssm` of \
          lambda-session",
         name.unwrap_or_default()
-    )))
+    ))
 }
 
 /// What the variables say, the part that seals first; at least one.

@@ -1,6 +1,6 @@
 //! How the session cookie is called and set: [`CookieOptions`], checked once.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use cookie::{Cookie, Expiration, SameSite};
 use http::HeaderValue;
@@ -25,6 +25,10 @@ const NAME_LIMIT_BYTES: usize = 256;
 ///
 /// let shop = CookieOptions::builder().domain("example.com").expire_after(Duration::from_secs(86_400)).build()?;
 /// assert_eq!(shop.name(), "__Secure-session");
+/// assert_eq!(
+///     shop.to_string(),
+///     "__Secure-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=86400",
+/// );
 ///
 /// let error = CookieOptions::builder().name("__Host-shop").domain("example.com").build().unwrap_err();
 /// assert_eq!(
@@ -110,6 +114,17 @@ impl CookieOptions {
             cookie.set_partitioned(true);
         }
         cookie
+    }
+}
+
+/// The line that sets the cookie, without a value.
+impl fmt::Display for CookieOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.bare())?;
+        match self.expire_after {
+            Some(age) => write!(f, "; Max-Age={}", age.as_secs()),
+            None => Ok(()),
+        }
     }
 }
 
