@@ -99,6 +99,21 @@ fn a_refused_cookie_is_told_with_its_rule() {
     }
 }
 
+/// With a server-side store the cookie only names the session, and nothing else is read.
+#[test]
+fn a_reference_is_good_where_the_store_keeps_the_data() {
+    let sealed = Sealed::default();
+    let stores = if cfg!(feature = "memcached") { &["memory", "memcached"][..] } else { &["memory"] };
+    for store in stores {
+        let ran = inspect(&sealed.reference(), &[("SESSION_STORE", store)], &[]);
+        assert_eq!((ran.code, field(&ran, "format").as_str()), (0, "reference"), "{store}: {ran:?}");
+        assert_eq!(field(&ran, "data"), "kept by the function; the cookie only names it");
+        let ran = inspect(&sealed.encrypted(), &[("SESSION_STORE", store)], &[]);
+        let rule = format!("refused: with SESSION_STORE={store} only a token in the format `reference` is read");
+        assert_eq!((ran.code, field(&ran, "verdict")), (1, rule));
+    }
+}
+
 #[test]
 fn the_functions_own_settings_are_read() {
     let rows: Vec<(&str, Sealed<'_>, Variables<'_>)> = vec![

@@ -58,7 +58,7 @@ impl Place {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if ["SECRET_", "SESSION_", "AWS_", "LAMBDA_"].iter().any(|start| name.starts_with(start)) {
+            if ["SECRET_", "SESSION_", "MEMCACHE_", "AWS_", "LAMBDA_"].iter().any(|start| name.starts_with(start)) {
                 command.env_remove(&*name);
             }
         }
@@ -194,6 +194,11 @@ impl Sealed<'_> {
 
     pub(crate) fn signed(&self) -> String {
         self.token(lambda_session::store::CookieStore::signed)
+    }
+
+    /// What names a session that a server-side store keeps.
+    pub(crate) fn reference(&self) -> String {
+        self.token(lambda_session::store::MemoryStore::with_keyring)
     }
 
     fn token<S: lambda_session::store::Store>(&self, store: impl Fn(lambda_session::keyring::Keyring) -> S) -> String {

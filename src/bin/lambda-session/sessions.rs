@@ -67,6 +67,7 @@ impl Sessions {
         let mut found = inspect(value, self.keyring.as_ref(), self.name(), scope, lifetime, now);
         let (setting, format) = match (self.settings.store(), self.settings.protection()) {
             (StoreKind::Memory, _) => ("SESSION_STORE=memory", "reference"),
+            (StoreKind::Memcached, _) => ("SESSION_STORE=memcached", "reference"),
             (_, Protection::Signed) => ("SESSION_PROTECTION=signed", "signed"),
             _ => ("SESSION_PROTECTION=encrypted", "encrypted"),
         };
