@@ -8,6 +8,15 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[cfg(feature = "memcached")]
+#[path = "memcached/support/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod cache;
+#[cfg(feature = "memcached")]
+#[path = "cli/certificates.rs"]
+mod certificates;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/failures.rs"]
 mod failures;
 #[path = "cli/inspect.rs"]

@@ -17,7 +17,7 @@ fn every_command_ends_with_its_code() {
     let python = python();
     let python = python.to_str().unwrap();
     let secret = [("SECRET_KEY_BASE", SECRET)];
-    let rows: [(&str, Variables<'_>, &str, i32); 24] = [
+    let rows: [(&str, Variables<'_>, &str, i32); 28] = [
         ("", &[], "secret", 0),
         ("", &[], "--help", 0),
         ("", &[], "--version", 0),
@@ -32,6 +32,10 @@ fn every_command_ends_with_its_code() {
         (&token, &[], "inspect", 3),
         (&token, &[("SECRET_KEY_BASE", "hunter2")], "inspect", 3),
         (&token, &[("SECRET_KEY_BASE", SECRET), ("SESSION_IDLE", "soon")], "inspect", 3),
+        ("", &secret, "doctor", 0),
+        ("", &secret, "doctor --json", 0),
+        ("", &[], "doctor", 1),
+        ("", &secret, "doctor localhost", 2),
         ("", &[], "invoke", 2),
         ("", &[], "invoke missing.json", 2),
         ("", &[], "invoke broken.json", 2),
@@ -62,11 +66,13 @@ fn a_closed_pipe_is_a_quiet_end() {
     let token = Sealed::default().encrypted();
     let cookie = place.write("cookie.txt", token);
     let python = python();
-    let rows: [&[&str]; 6] = [
+    let rows: [&[&str]; 8] = [
         &["secret"],
         &["secret", "--env"],
         &["--help"],
         &["inspect", "--reveal"],
+        &["doctor"],
+        &["doctor", "--json"],
         &["invoke", "--bootstrap", python.to_str().unwrap(), "e.json", "e.json"],
         &["invoke", "--json", "--bootstrap", python.to_str().unwrap(), "e.json", "e.json"],
     ];
@@ -97,7 +103,7 @@ fn closed_pipes_on_both_sides_are_a_quiet_end() {
 #[test]
 fn no_secret_goes_on_a_command_line() {
     let place = Place::new();
-    for command in ["secret", "invoke", "inspect"] {
+    for command in ["secret", "invoke", "inspect", "doctor"] {
         let help = place.run(&[command, "--help"]).out;
         let options: Vec<_> = help.lines().filter(|line| line.trim_start().starts_with("--")).collect();
         let takes_secret = |line: &&str| line.contains('<') && (line.contains("SECRET") || line.contains("TOKEN"));
@@ -150,11 +156,12 @@ fn colours_are_for_terminals() {
         ("a dumb terminal", Some(("TERM", "dumb")), false),
     ];
     for (name, variable, expected) in rows {
-        for arguments in [&invoke as &[&str], &["--help"]] {
+        for arguments in [&invoke as &[&str], &["--help"], &["doctor"]] {
             // Python's pty is a terminal for whoever has none.
             let mut command = place.program("python3");
             command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]);
             command.arg(env!("CARGO_BIN_EXE_lambda-session")).args(arguments).env("TERM", "xterm").envs(variable);
+            command.env("SECRET_KEY_BASE", SECRET);
             let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
             let mut text = String::new();
             child.stdout.take().unwrap().read_to_string(&mut text).unwrap();

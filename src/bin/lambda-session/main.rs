@@ -3,6 +3,7 @@
 mod answer;
 mod capture;
 mod change;
+mod doctor;
 mod duration;
 mod environment;
 mod event;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::doctor::Health;
 use crate::inspect::Goodness;
 use crate::invoke::Answers;
 use crate::output::{Failure, Out, tell};
@@ -54,6 +56,10 @@ enum Command {
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Arguments),
 
+    /// Check secrets, settings and store, and say what to do where they are not good
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
+
     /// List, add, promote and revoke the keys in SSM Parameter Store
     #[command(after_help = keys::EXAMPLES)]
     Keys(keys::Arguments),
@@ -77,6 +83,10 @@ fn main() -> ExitCode {
             Goodness::Good => DONE,
             Goodness::Refused => REFUSED,
             Goodness::Unknown => ENVIRONMENT,
+        }),
+        Command::Doctor(arguments) => doctor::run(&arguments, &mut out).map(|health| match health {
+            Health::Good => DONE,
+            Health::Bad => REFUSED,
         }),
         Command::Keys(arguments) => keys::run(&arguments, &mut out).map(|()| DONE),
     };
@@ -128,6 +138,7 @@ Examples:
   lambda-session secret --env >> .env          a secret, kept where the commands find it
   lambda-session invoke post.json get.json     two events, cookies kept in between
   lambda-session inspect < cookie.txt          what is in this cookie, and is it good?
+  lambda-session doctor                        is all that sessions need there, and good?
   lambda-session keys rotate                   a fresh key in SSM, without logging anyone out
 
 The secret is read from SECRET_KEY_BASE, or from .env.local or .env in the working directory.
