@@ -14,9 +14,14 @@ use super::observer::Event;
 use super::protocol::Nodes;
 use super::rendezvous::{NodeId, point, weight};
 use super::{Failure, Settings};
+use crate::notice::Notice;
 
 /// How soon the list is asked for again on the way where that brought nothing.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long a node that was asked for in vain is not asked for again.
+const MISSING_FOR: Duration = Duration::from_secs(10);
+/// How many such nodes are remembered: more were never taken out of one cluster within that time (ElastiCache has 60 at most).
+const MISSING_LIMIT: usize = 64;
 /// How old the list is at least when it is doubted because a node gives no connection.
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 
@@ -26,6 +31,9 @@ pub(crate) struct Cluster {
     endpoint: Option<Arc<Node>>,
     list: Mutex<Arc<List>>,
     asked: Mutex<Asked>,
+    /// The nodes that were asked for in vain, and when.
+    missing: Mutex<Vec<(NodeId, Moment)>>,
+    trouble: Notice,
 }
 
 /// The nodes at one moment.
@@ -75,7 +83,14 @@ impl Cluster {
             return Err(Failure::settings("two cache servers have the same node id: give one of them another name"));
         }
         let list = Mutex::new(Arc::new(List { version: None, nodes }));
-        Ok(Self { endpoint, list, asked: Mutex::default(), settings })
+        Ok(Self {
+            endpoint,
+            list,
+            asked: Mutex::default(),
+            missing: Mutex::default(),
+            trouble: Notice::new(),
+            settings,
+        })
     }
 
     pub(crate) fn list(&self) -> Arc<List> {
@@ -107,6 +122,20 @@ impl Cluster {
         self.endpoint.is_some() && self.asked().confirmed.is_none_or(|confirmed| now.since(confirmed) > DOUBT_AFTER)
     }
 
+    /// Whether this node was asked for in vain a moment ago.
+    pub(crate) fn is_missing(&self, id: NodeId, now: Moment) -> bool {
+        self.missing().iter().any(|(missing, since)| *missing == id && now.since(*since) < MISSING_FOR)
+    }
+
+    /// The nodes were asked for, and this one is not among them.
+    pub(crate) fn miss(&self, id: NodeId, now: Moment) {
+        let mut missing = self.missing();
+        missing.retain(|(known, since)| *known != id && now.since(*since) < MISSING_FOR);
+        if missing.len() < MISSING_LIMIT {
+            missing.push((id, now));
+        }
+    }
+
     /// How many good answers there were: whoever waited for one knows whether it came.
     pub(crate) fn answers(&self) -> u64 {
         self.asked().answers
@@ -126,7 +155,12 @@ impl Cluster {
                 asked.answers = asked.answers.wrapping_add(1);
             }
             Err(ref reason) => {
-                tracing::warn!(reason, "the list of cache nodes is no good; the one before stays");
+                if self.trouble.is_due_now() {
+                    tracing::warn!(
+                        reason,
+                        "the list of cache nodes is no good; the one before stays (said once a minute)"
+                    );
+                }
                 self.settings.observer.on(&Event::ListRefused { reason });
             }
         }
@@ -190,6 +224,10 @@ impl Cluster {
         }
     }
 
+    fn missing(&self) -> MutexGuard<'_, Vec<(NodeId, Moment)>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,11 +238,13 @@ impl List {
         self.nodes.iter().find(|node| node.id == id)
     }
 
-    /// The node for a new key, among those that take new keys and are not to be avoided.
+    /// The node for a new key, among those that take new keys and are not to be avoided. Where none takes any, whichever it
+    /// is finds out whether it is back: its breaker lets one through now and then, and refuses the others at once.
     pub(crate) fn choose(&self, key: &[u8], avoid: &[NodeId]) -> Option<&Arc<Node>> {
         let point = point(key);
-        let able = self.nodes.iter().filter(|node| !avoid.contains(&node.id) && node.takes_new_keys());
-        able.max_by(|one, other| {
+        let candidates = || self.nodes.iter().filter(|node| !avoid.contains(&node.id));
+        let some_able = candidates().any(|node| node.takes_new_keys());
+        candidates().filter(|node| !some_able || node.takes_new_keys()).max_by(|one, other| {
             let weights = weight(one.seed, point).cmp(&weight(other.seed, point));
             weights.then_with(|| other.name().cmp(one.name()))
         })

@@ -34,8 +34,16 @@ impl Shared {
         if self.cluster.endpoint().is_none() {
             return Ok(None);
         }
+        // Whoever comes again and again with a reference to a node that is gone does not ask again and again.
+        if self.cluster.is_missing(id, self.settings.clock.now()) {
+            return Ok(None);
+        }
         self.discover(deadline).await?;
-        Ok(self.cluster.list().find(id).cloned())
+        let found = self.cluster.list().find(id).cloned();
+        if found.is_none() {
+            self.cluster.miss(id, self.settings.clock.now());
+        }
+        Ok(found)
     }
 
     /// Asks for the list of nodes: a node that is connected, then the endpoint, resolved anew. One operation asks; others

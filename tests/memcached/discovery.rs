@@ -138,9 +138,14 @@ fn an_unknown_node_is_asked_for_once_before_it_counts_as_gone() {
         assert!(reads(&client, two.id()).await, "it joined meanwhile");
         assert_eq!((asked(&endpoint), asked(&one)), (1, 1), "a node is asked that is connected");
         assert!(!reads(&client, NodeId(*b"gone")).await);
+        let before = (asked(&endpoint), asked(&one), asked(&two));
+        for _ in 0..100 {
+            assert!(!reads(&client, NodeId(*b"gone")).await);
+        }
+        assert_eq!((asked(&endpoint), asked(&one), asked(&two)), before, "who comes again does not ask again");
         // The list cannot be had: nobody knows whether the node is gone.
         post(&board, "SERVER_ERROR busy\r\n".to_owned());
-        let read = client.get_and_touch(NodeId(*b"gone"), &key("k"), minute(), soon()).await;
+        let read = client.get_and_touch(NodeId(*b"lost"), &key("k"), minute(), soon()).await;
         assert_eq!(kind(read), FailureKind::Unavailable);
         assert!(reads(&client, two.id()).await, "known nodes are there all the same");
     });

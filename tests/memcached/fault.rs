@@ -359,11 +359,13 @@ fn a_refusal_is_not_repeated() {
                 _ => say(format!("{line}\r\n{after}")),
             });
             let client = client(patient(&script.name()));
-            let failure = client.add(script.id(), &key("k"), b"v", minute(), soon()).await.unwrap_err();
+            let failure = client.replace(script.id(), &key("k"), 1, b"v", minute(), soon()).await.unwrap_err();
             assert_eq!(failure.kind(), expected, "{line}");
             assert_eq!(failure.to_string(), format!("the cache refused a write: {line:?}"));
             assert_eq!(script.heard().len(), 2, "{line}");
             assert_eq!(client.nodes(soon()).await.unwrap()[0].idle, 0, "{line}: the connection was kept");
+            let failure = client.add(script.id(), &key("k"), b"v", minute(), soon()).await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::Refused, "{line}: where there was nothing, nothing is lost");
         }
     });
 }
