@@ -53,8 +53,8 @@ pub trait Secrets: Send + Sync + 'static {
     fn fetch(&self) -> impl Future<Output = Result<Keyring, Error>> + Send;
 }
 
-/// What a store seals and opens with: a ring that stays, or one that is refreshed. Made from a [`Keyring`], or by
-/// [`Keys::refreshed`].
+/// What a store seals and opens with: a ring that stays, or one that is refreshed. Made from a [`Keyring`], by
+/// [`Keys::refreshed`] or by [`Keys::on_demand`].
 #[derive(Clone)]
 pub struct Keys(Source);
 
@@ -91,7 +91,14 @@ impl Keys {
         Self::refreshed_at(secrets, SystemTime::now(), random::system).await
     }
 
-    /// The same at a given time, with jitter from this source: for tests. Pauses are by tokio's clock, which a test can
+    /// Fetches the ring on the first request that needs it, and keeps it fresh: for a source that cannot be asked at start,
+    /// as the AWS Parameters and Secrets extension. Costs no I/O. That request waits for 2 s at most, and what goes wrong is
+    /// answered 503, also what will not pass by itself.
+    pub fn on_demand(secrets: impl Secrets) -> Self {
+        Self(Source::Live(Arc::new(Live::new(Box::new(secrets), random::system))))
+    }
+
+    /// The same as [`Keys::refreshed`] at a given time, with jitter from this source: for tests. Pauses are by tokio's clock, which a test can
     /// pause too.
     ///
     /// # Errors

@@ -91,7 +91,11 @@ async fn store(source: &Scripted) -> CookieStore {
 }
 
 async fn seal(store: &CookieStore, seconds: u64) -> Result<Token, Error> {
-    store.create(&Record::new(b"{}".to_vec(), at(seconds)).unwrap(), &call(at(seconds))).await
+    seal_at(store, at(seconds)).await
+}
+
+async fn seal_at(store: &CookieStore, now: SystemTime) -> Result<Token, Error> {
+    store.create(&Record::new(b"{}".to_vec(), now).unwrap(), &call(now)).await
 }
 
 async fn opens(store: &CookieStore, token: &Token, seconds: u64) -> bool {
@@ -351,4 +355,65 @@ async fn whoever_comes_during_a_refresh_does_not_wait() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     slow.await.unwrap().unwrap();
     assert_eq!(source.calls(), 2);
+}
+
+/// A source that cannot be asked at start is asked by the first request that needs it, and then refreshed as any other.
+#[tokio::test]
+async fn a_ring_on_demand_is_fetched_by_the_first_request() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = CookieStore::encrypted(Keys::on_demand(source.clone()));
+    assert_eq!(source.calls(), 0);
+    seal(&store, 0).await.unwrap();
+    seal(&store, 200).await.unwrap();
+    assert_eq!(source.calls(), 1);
+    seal(&store, 361).await.unwrap();
+    assert_eq!(source.calls(), 2);
+
+    let denied = Scripted::answers([Answer::Fails(ErrorKind::Config)]);
+    let store = CookieStore::encrypted(Keys::on_demand(denied.clone()));
+    for seconds in [0, 0, 6] {
+        assert_eq!(seal(&store, seconds).await.unwrap_err().status(), 503, "at {seconds} s");
+    }
+    assert_eq!(denied.calls(), 2, "every 1 to 5 s");
+}
+
+/// F15: whatever the clock says, nothing panics, and once it is right again the ring is fetched within its usual time.
+#[tokio::test]
+async fn a_clock_that_jumps_costs_one_refresh_at_most() {
+    let hour = Duration::from_secs(3600);
+    for (name, jump) in [
+        ("an hour back", at(1000) - hour),
+        ("an hour ahead", at(1000) + hour),
+        ("1970", SystemTime::UNIX_EPOCH),
+        ("2106", SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into())),
+    ] {
+        let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+        let keys = Keys::refreshed_at(source.clone(), at(1000), middle).await.unwrap();
+        let store = CookieStore::encrypted(keys);
+        let token = seal(&store, 1000).await.unwrap();
+        seal_at(&store, jump).await.unwrap();
+        source.then(Answer::Ring(vec![(0, 2), (0, 1)]));
+        let before = source.calls();
+        for seconds in 1001..1_302 {
+            assert!(opens(&store, &token, seconds).await, "{name}, at {seconds} s");
+        }
+        let calls = source.calls() - before;
+        assert!((1..=2).contains(&calls), "{name}: {calls} calls");
+    }
+}
+
+/// F16: without random bytes there is no jitter: the start tries again at its slowest, and the ring is refreshed.
+#[tokio::test(start_paused = true)]
+async fn without_random_bytes_a_start_is_slow_and_works() {
+    let none: fn(&mut [u8]) -> Result<(), Error> = |_| Err(Error::new(ErrorKind::Random, "none"));
+    let fails = Answer::Fails(ErrorKind::Unavailable);
+    let source = Scripted::answers([fails.clone(), fails.clone(), fails, Answer::Ring(vec![(0, 1)])]);
+    let start = tokio::time::Instant::now();
+    let store = CookieStore::encrypted(Keys::refreshed_at(source.clone(), at(0), none).await.unwrap());
+    let took = start.elapsed().as_millis();
+    assert!((700..710).contains(&took), "100, 200 and 400 ms: {took}");
+    seal(&store, 359).await.unwrap();
+    assert_eq!(source.calls(), 4);
+    seal(&store, 361).await.unwrap();
+    assert_eq!(source.calls(), 5);
 }

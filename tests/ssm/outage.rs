@@ -80,6 +80,22 @@ async fn a_hanging_ssm_costs_one_request_half_a_second() {
     assert_eq!(ssm.count(), 2);
 }
 
+/// F12: a start against an SSM that hangs is over in 8 s with nothing but 503s, and requests have the ring as soon as SSM speaks.
+#[tokio::test]
+async fn a_start_without_ssm_recovers_by_itself() {
+    let ssm = Ssm::start().await;
+    ssm.put("/a", &text(1)).faults([Fault::Hangs]);
+    let begun = Instant::now();
+    let store = store(&ssm).await;
+    assert!(begun.elapsed() < Duration::from_millis(8_500), "{:?}", begun.elapsed());
+    assert_eq!(seal(&store, 8).await.unwrap_err().status(), 503);
+    ssm.faults([Fault::None]);
+    seal(&store, 14).await.unwrap();
+    let calls = ssm.count();
+    seal(&store, 15).await.unwrap();
+    assert_eq!(ssm.count(), calls);
+}
+
 /// SS6: a slow answer is waited for while that takes less than half a second.
 #[tokio::test]
 async fn a_slow_ssm_is_waited_for() {
