@@ -37,6 +37,24 @@ invoke: toolchain .env ## Build the example and play sample events through it (E
 	@echo "no .env here: making one with a fresh secret (mode 0600, ignored by git)"
 	umask 077 && target/debug/lambda-session secret --env > .env.new && mv .env.new .env
 
+.PHONY: keys
+keys: ## How to make the ring of keys in SSM that template.yaml reads, once a stage
+	@echo "The function reads the keys that seal its sessions from one SecureString in SSM Parameter Store. CloudFormation"
+	@echo "cannot make a SecureString, so make it once a stage, with a role that may write it, before the first deployment:"
+	@echo
+	@echo "  cargo install --locked --path . --features cli,ssm"
+	@echo "  lambda-session keys init --parameter /lambda-session/prod/session/keys"
+	@echo
+	@echo "or, to take along the secrets of a .env file and the sessions that they sealed:"
+	@echo
+	@echo "  lambda-session keys import .env --parameter /lambda-session/prod/session/keys"
+	@echo
+	@echo "--kms-key ID encrypts it with a key of your own; give that to the template's KeysKmsKeyId as well. Then:"
+	@echo
+	@echo "  sam build --build-in-source && sam deploy --guided    # KeysParameter is the name above"
+	@echo
+	@echo "docs/rotating-secrets.md has the schedule, the roles, and what each command does to people's sessions."
+
 .PHONY: test
 test: toolchain python peers ## All tests, with all features and with none
 	$(CARGO) test --locked --all-features

@@ -383,3 +383,37 @@ fn a_revoke_asks_on_a_terminal() {
         assert_eq!(ssm.take("PutParameter").len(), puts, "{answer:?}");
     }
 }
+
+/// The commands of docs/rotating-secrets.md run as they stand there, and its policy is one.
+#[test]
+fn the_documentation_s_commands_run() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rotating-secrets.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = |language: &str| {
+        let parts = text.split("```").skip(1).step_by(2).map(str::to_owned);
+        parts.filter_map(|part| part.strip_prefix(language).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let place = Place::new();
+    place.write(".env", format!("SECRET_KEY_BASE={SECRET}\n"));
+    let (first, ssm) = (Ssm::empty(), Ssm::holding(three(), 3600));
+    let mut commands = 0;
+    for line in blocks("sh\n").iter().flat_map(|block| block.lines()) {
+        let Some(words) = line.strip_prefix("lambda-session keys ") else {
+            assert_eq!(line, format!("export SESSION_KEYS_PARAMETER={NAME}"));
+            continue;
+        };
+        commands += 1;
+        let creates = ["init", "import"].iter().any(|word| words.starts_with(word));
+        let at = if creates { &first } else { &ssm };
+        let ran = at.keys(&place, &words.replace("3f2a", "50b2"));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}: {ran:?}");
+        if creates {
+            first.state().versions.clear();
+        }
+    }
+    assert_eq!(commands, 10);
+    let [policy] = blocks("json\n").try_into().unwrap();
+    let policy: serde_json::Value = serde_json::from_str(&policy).unwrap();
+    let wide: Vec<_> = policy["Statement"].as_array().unwrap().iter().filter(|one| one["Resource"] == "*").collect();
+    assert_eq!(wide.iter().map(|one| &one["Action"]).collect::<Vec<_>>(), ["ssm:DescribeParameters"]);
+}
