@@ -181,6 +181,17 @@ class Fleet:
             # Nobody stays away so long that the session ends idle.
             del self.people[: max(0, len(self.people) - 60)]
 
+    def refresh(self):
+        """Until every environment has asked for the ring again. Where SSM was too slow for it, it asks again after 30 s."""
+        failures = self.failures()
+        self.load(REFRESH)
+        if self.failures() > failures:
+            self.load(60)
+
+    def failures(self):
+        with open(os.environ["LOG"], "rb") as log:
+            return log.read().count(b"could not be refreshed")
+
     def sealed_by(self):
         """The ids of the keys that seal in the environments now."""
         return sorted({self.meet(environment).key_id() for environment in self.environments})
@@ -263,7 +274,7 @@ def play(clock, fleet, variables, tell, states, sealing):
 
     keys(variables, "rollback")
     # Until they ask for the ring again environments go on as before, which is no harm.
-    fleet.load(REFRESH)
+    fleet.refresh()
     tell("keys rollback: the old key seals again", fleet.sealed_by(), [first])
     tell("keys rollback: no key leaves the ring", states(), {second: "retired", first: "sealing"})
 
@@ -282,7 +293,7 @@ def play(clock, fleet, variables, tell, states, sealing):
     tell("keys prune: nothing yet, a session may need it", before.startswith("no key has been retired"), True)
     fleet.load(30 * 60)
     keys(variables, "prune")
-    fleet.load(REFRESH + STEP)
+    fleet.refresh()
     tell("keys prune: what no session needs is gone", states(), {third: "sealing"})
     tell("0 sessions lost so far", fleet.lost, [])
     tell("after so many visits at least", fleet.visits > 2500, True)
@@ -295,7 +306,7 @@ def play(clock, fleet, variables, tell, states, sealing):
     spared = [copy.copy(person) for person in fleet.people if person.key_id() == third]
     keys(variables, "revoke", fourth, "--yes")
     tell("0 sessions lost before the revoke", fleet.lost, [])
-    fleet.load(REFRESH)
+    fleet.refresh()
     opened = sum(fleet.shows(env, victim)[1] == victim.number for env in fleet.environments for victim in victims)
     tell("keys revoke: six minutes later no environment opens what it sealed", opened, 0)
     tell("keys revoke: there was something to refuse", len(victims) >= 20, True)
@@ -309,12 +320,14 @@ def play(clock, fleet, variables, tell, states, sealing):
     keys(variables, "revoke", third, "--yes")
     [fresh] = sealing()
     survivors = list(fleet.people)
-    fleet.load(REFRESH)
+    fleet.refresh()
     tell("keys revoke of the only key: a fresh one seals", (fleet.sealed_by(), fresh in (third, fourth)), ([fresh], False))
     old = [person for person in survivors if person.key_id() == third]
     opened = sum(fleet.shows(env, person)[1] == person.number for env in fleet.environments for person in old)
     tell("keys revoke of the only key: nobody's old session opens", opened, 0)
-    print(f"{fleet.visits} visits, {fleet.numbers} sessions, {round(clock.ahead / 60)} minutes of their clock", file=sys.stderr)
+    minutes, failures = round(clock.ahead / 60), fleet.failures()
+    summary = f"{fleet.visits} visits, {fleet.numbers} sessions, {minutes} minutes of their clock, {failures} late answers"
+    print(summary, file=sys.stderr)
 
 
 if __name__ == "__main__":
