@@ -88,7 +88,7 @@ refuses "no secret" 'SECRET_KEY_BASE.*lambda-session secret'
 placeholder=change-me-change-me-change-me-change-me-change-me
 refuses "a placeholder for a secret" 'SECRET_KEY_BASE.*lambda-session secret' SECRET_KEY_BASE="$placeholder"
 lacks "the placeholder is not repeated, it might be a secret" "$(cat "$log")" "$placeholder"
-refuses "an unknown store" 'SESSION_STORE is "redis": give cookie or memory' SECRET_KEY_BASE="$new" SESSION_STORE=redis
+refuses "an unknown store" 'SESSION_STORE is "redis": give cookie or memcached or memory' SECRET_KEY_BASE="$new" SESSION_STORE=redis
 refuses "a duration that is none" 'SESSION_IDLE is "soon"' SECRET_KEY_BASE="$new" SESSION_IDLE=soon
 refuses "a name that contradicts the domain" 'SESSION_NAME.*SESSION_DOMAIN|SESSION_DOMAIN.*SESSION_NAME' \
   SECRET_KEY_BASE="$new" SESSION_NAME=__Host-x SESSION_DOMAIN=example.com
