@@ -10,6 +10,7 @@ pub(crate) enum Failure {
     /// Nobody reads standard output any more: a quiet end.
     Closed,
     /// It would harm, or somebody else was faster.
+    #[cfg_attr(not(feature = "ssm"), expect(dead_code, reason = "only `keys` writes where somebody else may"))]
     Refused(String),
     /// The command line or a file it names is wrong.
     Usage(String),
