@@ -7,6 +7,11 @@ SHELL := bash
 CARGO ?= cargo
 EVENTS ?= events/http-api-first.json events/http-api-returning.json
 FUZZ_SECONDS ?= 600
+# Where `make invoke` and `make doctor` keep sessions: cookie, memory or memcached; if it is empty, as .env says.
+STORE ?=
+LOCAL_FEATURES = cli$(if $(filter memcached,$(STORE)),$(comma)memcached)
+comma := ,
+IN_STORE = $(if $(STORE),SESSION_STORE=$(STORE)) $(if $(filter memcached,$(STORE)),e2e/with-memcached.sh)
 export CARGO_TERM_COLOR ?= auto
 
 .PHONY: help
@@ -28,12 +33,17 @@ peers:
 	@command -v memcached >/dev/null && command -v openssl >/dev/null || { echo "installing memcached and openssl: tests talk to the real ones" >&2; apt-get update -qq && apt-get install -y -qq memcached openssl; }
 
 .PHONY: invoke
-invoke: toolchain .env ## Build the example and play sample events through it (EVENTS="events/…")
-	$(CARGO) build --locked --quiet --features cli --bins
-	target/debug/lambda-session invoke $(EVENTS)
+invoke: toolchain .env ## Build the example and play sample events through it (EVENTS="events/…" STORE=memcached)
+	$(CARGO) build --locked --quiet --features $(LOCAL_FEATURES) --bins
+	$(IN_STORE) target/debug/lambda-session invoke $(EVENTS)
+
+.PHONY: doctor
+doctor: toolchain ## Whether secrets, settings and store are good, and what to do where not (STORE=memcached)
+	$(CARGO) build --locked --quiet --features cli,memcached --bins
+	$(if $(STORE),SESSION_STORE=$(STORE)) target/debug/lambda-session doctor
 
 .env: | toolchain
-	$(CARGO) build --locked --features cli --bins
+	$(CARGO) build --locked --features $(LOCAL_FEATURES) --bins
 	@echo "no .env here: making one with a fresh secret (mode 0600, ignored by git)"
 	umask 077 && target/debug/lambda-session secret --env > .env.new && mv .env.new .env
 

@@ -23,6 +23,9 @@ mod failures;
 mod inspect;
 #[path = "cli/invoke.rs"]
 mod invoke;
+#[cfg(all(feature = "memcached", feature = "axum"))]
+#[path = "cli/invoke_memcached.rs"]
+mod invoke_memcached;
 #[path = "cli/jar.rs"]
 mod jar;
 #[cfg(feature = "ssm")]

@@ -180,6 +180,41 @@ fn json_has_one_line_per_check() {
     assert_eq!((ran.code, &lines[0]), (1, &secrets));
 }
 
+/// Secrets in SSM are asked for where a function would: once, and what is wrong there hides nothing else.
+#[cfg(feature = "ssm")]
+#[test]
+fn secrets_in_ssm_are_read_once() {
+    use crate::ssm::Ssm;
+
+    let line = |from: &str, secret: &str| format!("v1 {from} {secret}\n");
+    let ring = line("2020-01-01T00:00:00Z", OLD) + &line("2021-01-01T00:00:00Z", SECRET);
+    let asked = |ssm: &Ssm| {
+        let variables = ssm.variables();
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        doctor(&variables, &[])
+    };
+    let ssm = Ssm::holding(ring, 60);
+    let ran = asked(&ssm);
+    assert_eq!(
+        (ran.code, ran.out.lines().next()),
+        (0, Some("secrets       good     2 secrets: key a277 seals, 7c85 opens too"))
+    );
+    assert_eq!(ssm.take("GetParameter").len(), 1);
+    for (case, ssm, finding) in [
+        ("no such parameter", Ssm::empty(), "cannot read the secrets from the SSM parameter /shop/prod/session/keys: "),
+        (
+            "no ring in it",
+            Ssm::holding("hunter2", 60),
+            "the SSM parameter /shop/prod/session/keys holds no ring: line 1: ",
+        ),
+    ] {
+        let ran = asked(&ssm);
+        let row = format!("secrets       bad      {finding}");
+        assert!(ran.code == 1 && ran.out.contains(&row) && !ran.out.contains("hunter2"), "{case}: {}", ran.out);
+        assert!(ran.out.contains("cookie        good     "), "{case}: {}", ran.out);
+    }
+}
+
 /// A file that cannot be read leaves nothing to judge.
 #[test]
 fn a_broken_file_of_variables_is_told_by_name_and_line() {

@@ -46,7 +46,11 @@ impl Environment {
             ("_HANDLER", handler.into()),
             ("TZ", ":UTC".into()),
         ];
-        let lambda = lambda.into_iter().map(|(name, value)| (OsString::from(name), value));
+        // What looks like Lambda to the function is this machine all the same, where a memcached may run beside it.
+        let is_memcached = |store: String| store.trim().eq_ignore_ascii_case("memcached");
+        let is_beside = self.value("SESSION_STORE").is_some_and(is_memcached) && !self.has("MEMCACHE_SERVERS");
+        let beside = is_beside.then(|| ("MEMCACHE_SERVERS", "localhost:11211".into()));
+        let lambda = lambda.into_iter().chain(beside).map(|(name, value)| (OsString::from(name), value));
         let files = self.files.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         // The later of two wins in the child: a file may set what Lambda would, the process environment anything.
         lambda.chain(files).filter(|(name, _)| env::var_os(name).is_none()).collect()
