@@ -383,10 +383,13 @@ fn refused(command: &Command<'_>, answer: Answer) -> Failure {
         Status::Error(words) => words,
         other => format!("{other:?}"),
     };
-    // An engine that finds no room for a value unlinks the one it has, "to avoid stale data". Where one is added there is none.
-    let lost = matches!(command, Command::Set { mode: Mode::Replace(_), .. })
-        && ["object too large", "out of memory"].iter().any(|reason| words.contains(reason));
-    let kind = if lost { FailureKind::Lost } else { FailureKind::Refused };
+    let no_room = ["object too large", "out of memory"].iter().any(|reason| words.contains(reason));
+    let kind = match command {
+        // An engine that finds no room for a value unlinks the one it has, "to avoid stale data".
+        Command::Set { mode: Mode::Replace(_), .. } if no_room => FailureKind::Lost,
+        Command::Set { mode: Mode::Add, .. } if no_room => FailureKind::Full,
+        _ => FailureKind::Refused,
+    };
     Failure::new(kind, format!("the cache refused {}: {words:?}", command.name()))
 }
 

@@ -30,6 +30,8 @@ pub enum FailureKind {
     Refused,
     /// The value is larger than the limit: nothing was sent, what is stored is as it was.
     TooLarge,
+    /// The server had no room for a new value; nothing was written.
+    Full,
     /// The server had no room for the value, and dropped the one that it had under the key.
     Lost,
 }

@@ -305,6 +305,7 @@ fn failed(failure: Failure) -> Error {
             (ErrorKind::Unavailable, "the cache dropped the session, for it had no room for its change")
         }
         FailureKind::Settings => (ErrorKind::Config, "the cache is not set up"),
+        FailureKind::Full => (ErrorKind::Unavailable, "the cache has no room for a new session"),
         FailureKind::Unavailable | FailureKind::Unknown | FailureKind::Refused => {
             (ErrorKind::Unavailable, "the session store is unavailable")
         }
