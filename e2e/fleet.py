@@ -182,11 +182,18 @@ class Fleet:
             del self.people[: max(0, len(self.people) - 60)]
 
     def refresh(self):
-        """Until every environment has asked for the ring again. Where SSM was too slow for it, it asks again after 30 s."""
-        failures = self.failures()
+        """Until every environment has asked for the ring again."""
         self.load(REFRESH)
+        self.awake()
+
+    def awake(self):
+        """No environment is frozen, and none goes on with an old ring because this machine is too busy: after 500 ms
+        without an answer it would, and ask again after 30 s."""
+        failures = self.failures()
+        for environment in self.environments:
+            self.meet(environment)
         if self.failures() > failures:
-            self.load(60)
+            self.load(45)
 
     def failures(self):
         with open(os.environ["LOG"], "rb") as log:
@@ -194,6 +201,7 @@ class Fleet:
 
     def sealed_by(self):
         """The ids of the keys that seal in the environments now."""
+        self.awake()
         return sorted({self.meet(environment).key_id() for environment in self.environments})
 
     def end(self):
@@ -235,6 +243,7 @@ def main():
         "AWS_LAMBDA_LOG_GROUP_NAME": "g",
         "AWS_LAMBDA_LOG_STREAM_NAME": "s",
         "RUST_LOG": "trace",
+        "NO_COLOR": "1",
     }
 
     def tell(promise, seen, wanted):
