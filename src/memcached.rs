@@ -48,7 +48,10 @@ pub mod protocol;
 mod rendezvous;
 mod settings;
 mod settle;
+mod stream;
+mod timer;
 mod tls;
+mod trouble;
 
 pub use self::client::{Added, Client, Deleted, Limit, NodeReport, Probe, Replaced, Value};
 pub use self::clock::{Clock, Moment};

@@ -1,6 +1,7 @@
 //! One operation on one node: an open connection or a fresh one, a second attempt where it is safe, and what became of it.
 
 use std::{
+    future::Future,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,13 +11,15 @@ use tokio::{sync::SemaphorePermit, time::sleep_until};
 
 use super::breaker::Blow;
 use super::client::{Limit, Shared};
+use super::clock::Start;
 use super::cluster::Source;
 use super::connection::{Answer, Broken, Connection, Exchanged};
-use super::dial::{Dialled, Undialled};
+use super::dial::Dialled;
 use super::node::{Node, Pass};
 use super::observer::{Discard, Event};
 use super::protocol::{Command, Status};
 use super::settle::{Settled, settle};
+use super::trouble::{Attempted, Trouble};
 use super::{Failure, FailureKind};
 
 /// An operation that is under way.
@@ -26,53 +29,74 @@ pub(crate) struct Attempt<'a> {
     pub(crate) source: Source,
 }
 
-/// An operation that brought no answer.
-pub(crate) struct Trouble {
-    pub(crate) failure: Failure,
-    /// Whether the node gave no connection: then the list of nodes may be old.
-    pub(crate) undialled: bool,
-}
-
-/// An attempt that brought no answer.
-struct Attempted {
-    /// Whether the command may have been carried out, or may still be.
-    sent: bool,
-    /// Whether trying again at once makes sense.
-    again: bool,
-    timed_out: bool,
-    undialled: bool,
-    blow: Option<Blow>,
-    failure: Failure,
-}
-
 impl<'a> Attempt<'a> {
     /// Carries the command out until `limit`.
+    ///
+    /// What every operation does is here, in one piece; what is seldom is large, and waits in a box of its own.
     pub(crate) async fn carry_out(&self, command: &Command<'_>, limit: &Limit) -> Result<Answer, Trouble> {
         let times = &self.shared.settings.times;
-        let (now, began) = (self.shared.settings.clock.now(), Instant::now());
-        let pass = self.node.admit(now).map_err(Trouble::plain)?;
-        let cold = limit.end.min(later(began, times.cold));
-        self.check_time(began, cold).map_err(Trouble::plain)?;
-        let (permit, ready) = match self.node.pool.spare_permit() {
-            Some(permit) => (permit, began),
-            None => (self.wait_for_permit(cold).await.map_err(Trouble::plain)?, Instant::now()),
-        };
-        // Waiting may have used up the time.
-        self.check_time(ready, cold).map_err(Trouble::plain)?;
-        let taken = self.node.pool.take(now);
-        (0..taken.aged).for_each(|_| self.node.discarded(Discard::Aged));
-        (0..taken.closed).for_each(|_| self.node.discarded(Discard::Closed));
-        let done = match taken.connection {
-            Some(connection) => {
-                let until = limit.end.min(later(ready, times.warm.saturating_sub(limit.spent())));
-                let done = self.on_open(connection, taken.idle, command, until).await;
-                limit.spend(began);
+        let start = self.shared.settings.clock.start();
+        let pass = self.node.admit(start.moment).map_err(Trouble::plain)?;
+        let permit = self.node.pool.spare_permit();
+        let open = permit.as_ref().and_then(|_| self.take(start));
+        let done = match (permit, open) {
+            (Some(_permit), Some((connection, idle))) if idle < times.suspect => {
+                let until = self.warm_limit(limit, start);
+                let done = match self.begin(connection, start, times.exchange, until) {
+                    Err(attempted) => Err(attempted),
+                    Ok((connection, end)) => {
+                        let (opaque, ask_nodes) = (self.shared.opaque(), self.is_due());
+                        let heard = connection.exchange(command, opaque, ask_nodes, start.instant, end).await;
+                        match self.end(heard, command, start, end) {
+                            Ok((answer, connection)) => Ok(self.keep(answer, connection, start)),
+                            Err(failed) => Box::pin(self.after_open(command, until, failed)).await,
+                        }
+                    }
+                };
+                limit.spend(start.instant);
                 done
             }
-            None => self.on_fresh_twice(command, cold).await,
+            (permit, open) => Box::pin(self.carry_out_slowly(permit, open, command, limit, start)).await,
         };
-        drop(permit);
         self.conclude(pass, done)
+    }
+
+    /// Where there is no permit, no open connection, or one that may be dead.
+    async fn carry_out_slowly(
+        &self,
+        permit: Option<SemaphorePermit<'_>>,
+        open: Option<(Connection, Duration)>,
+        command: &Command<'_>,
+        limit: &Limit,
+        began: Start,
+    ) -> Result<Answer, Attempted> {
+        let cold = limit.end.min(later(began.instant, self.shared.settings.times.cold));
+        let (_permit, open, start) = match permit {
+            Some(permit) => (permit, open, began),
+            None => {
+                self.check_time(began.instant, cold).map_err(Attempted::plain)?;
+                let permit = self.wait_for_permit(cold).await.map_err(Attempted::plain)?;
+                let start = self.shared.settings.clock.start();
+                (permit, self.take(start), start)
+            }
+        };
+        let Some((connection, idle)) = open else {
+            // Waiting may have used up the time.
+            self.check_time(start.instant, cold).map_err(Attempted::plain)?;
+            return self.on_fresh_twice(command, cold).await;
+        };
+        let until = self.warm_limit(limit, start);
+        let done = self.on_open(connection, idle, command, start, until).await;
+        limit.spend(began.instant);
+        done
+    }
+
+    /// An open connection, and how long ago it was used.
+    fn take(&self, start: Start) -> Option<(Connection, Duration)> {
+        let taken = self.node.pool.take(start.moment);
+        (0..taken.aged).for_each(|_| self.node.discarded(Discard::Aged));
+        (0..taken.closed).for_each(|_| self.node.discarded(Discard::Closed));
+        taken.connection.map(|connection| (connection, taken.idle))
     }
 
     async fn wait_for_permit(&self, limit: Instant) -> Result<SemaphorePermit<'_>, Failure> {
@@ -105,61 +129,69 @@ impl<'a> Attempt<'a> {
         connection: Connection,
         idle: Duration,
         command: &Command<'_>,
+        start: Start,
         until: Instant,
     ) -> Result<Answer, Attempted> {
         let times = &self.shared.settings.times;
         let suspect = idle >= times.suspect;
         let reads = matches!(command, Command::Get { .. });
         let most = if suspect && !reads { times.suspect_exchange } else { times.exchange };
-        let ask_nodes = self.shared.cluster.is_due(&self.shared.settings.clock);
-        let first = self.exchange(connection, command, ask_nodes, most, until);
-        let failed = if suspect && reads {
-            let mut first = pin!(first);
-            tokio::select! {
-                biased;
-                done = &mut first => match done {
-                    Ok((answer, connection)) => return Ok(self.keep(answer, connection)),
-                    Err(failed) => failed,
-                },
-                () = sleep_until(later(Instant::now(), times.hedge).into()) => {
-                    let Some(spare) = self.node.pool.spare_permit() else {
-                        return match first.await {
-                            Ok((answer, connection)) => Ok(self.keep(answer, connection)),
-                            Err(failed) => self.again(command, until, failed).await,
-                        };
-                    };
-                    self.shared.observe(&Event::Hedge { node: self.node.name() });
-                    let mut second = pin!(self.on_fresh(command, until, None));
-                    let done = tokio::select! {
-                        biased;
-                        done = &mut first => match done {
-                            Ok((answer, connection)) => Ok(self.keep(answer, connection)),
-                            Err(failed) => second.await.map_err(|second| second.after(failed, self, command)),
-                        },
-                        done = &mut second => match done {
-                            Ok(answer) => {
-                                // It lost the race, or is dead; what was idle for longer is no better.
-                                self.node.discarded(Discard::TimedOut);
-                                self.clear();
-                                Ok(answer)
-                            }
-                            Err(second) => match first.await {
-                                Ok((answer, connection)) => Ok(self.keep(answer, connection)),
-                                Err(failed) => Err(second.after(failed, self, command)),
-                            },
-                        },
-                    };
-                    drop(spare);
-                    return done;
-                }
-            }
-        } else {
-            match first.await {
-                Ok((answer, connection)) => return Ok(self.keep(answer, connection)),
-                Err(failed) => failed,
-            }
+        let first = self.exchange(connection, command, self.is_due(), start, most, until);
+        if suspect && reads {
+            return self.hedge(first, command, until).await;
+        }
+        match first.await {
+            Ok(answer) => Ok(answer),
+            Err(failed) => self.after_open(command, until, failed).await,
+        }
+    }
+
+    /// A read on a connection that may be dead; after a while it is also sent on a fresh one.
+    async fn hedge(
+        &self,
+        first: impl Future<Output = Result<Answer, Attempted>>,
+        command: &Command<'_>,
+        until: Instant,
+    ) -> Result<Answer, Attempted> {
+        let mut first = pin!(first);
+        tokio::select! {
+            biased;
+            done = &mut first => return match done {
+                Ok(answer) => Ok(answer),
+                Err(failed) => self.after_open(command, until, failed).await,
+            },
+            () = sleep_until(later(Instant::now(), self.shared.settings.times.hedge).into()) => {}
+        }
+        let Some(spare) = self.node.pool.spare_permit() else {
+            return match first.await {
+                Ok(answer) => Ok(answer),
+                Err(failed) => self.again(command, until, failed).await,
+            };
         };
-        // What happened to this one happened to those that were idle for longer.
+        self.shared.observe(&Event::Hedge { node: self.node.name() });
+        let mut second = pin!(self.on_fresh(command, until, None));
+        let done = tokio::select! {
+            biased;
+            done = &mut first => match done {
+                Ok(answer) => Ok(answer),
+                Err(failed) => second.await.map_err(|second| second.after(failed, self, command)),
+            },
+            done = &mut second => match done {
+                Ok(answer) => {
+                    // It lost the race, or is dead; what was idle for longer is no better.
+                    self.node.discarded(Discard::TimedOut);
+                    self.clear();
+                    Ok(answer)
+                }
+                Err(second) => first.await.map_err(|failed| second.after(failed, self, command)),
+            },
+        };
+        drop(spare);
+        done
+    }
+
+    /// After an open connection has failed: what happened to this one happened to those that were idle for longer.
+    async fn after_open(&self, command: &Command<'_>, until: Instant, failed: Attempted) -> Result<Answer, Attempted> {
         self.clear();
         self.again(command, until, failed).await
     }
@@ -201,33 +233,35 @@ impl<'a> Attempt<'a> {
     ) -> Result<Answer, Attempted> {
         let most = self.shared.settings.times.exchange;
         let connection = self.dial(until).await?;
-        let connection = match (command, before) {
-            (&Command::Set { key, value, mode, .. }, Some(Attempted { sent: true, .. })) => {
-                let look = Command::Get { key, touch: None };
-                let (found, connection) = self.exchange(connection, &look, false, most, until).await?;
-                let Some(settled) = settle(mode, value, &found) else {
-                    return Err(Attempted::unsettled(self, command));
-                };
-                let applied = settled == Settled::Applied;
-                self.shared.observe(&Event::Settled { node: self.node.name(), applied });
-                match (settled, connection) {
-                    (Settled::NotApplied, Some(connection)) => connection,
-                    (Settled::NotApplied, None) => return Err(Attempted::unsettled(self, command)),
-                    (Settled::Applied, connection) => return Ok(self.keep(answer(Status::Done), connection)),
-                    (Settled::Overtaken(status), connection) => return Ok(self.keep(answer(status), connection)),
-                }
-            }
-            _ => connection,
+        let start = self.shared.settings.clock.start();
+        let (&Command::Set { key, value, mode, .. }, Some(Attempted { sent: true, .. })) = (command, before) else {
+            return self.exchange(connection, command, false, start, most, until).await;
         };
-        let (answer, connection) = self.exchange(connection, command, false, most, until).await?;
-        Ok(self.keep(answer, connection))
+        let look = Command::Get { key, touch: None };
+        let (connection, limit) = self.begin(connection, start, most, until)?;
+        let heard = connection.exchange(&look, self.shared.opaque(), false, start.instant, limit).await;
+        let (found, connection) = self.end(heard, &look, start, limit)?;
+        let Some(settled) = settle(mode, value, &found) else {
+            return Err(Attempted::unsettled(self, command));
+        };
+        let applied = settled == Settled::Applied;
+        self.shared.observe(&Event::Settled { node: self.node.name(), applied });
+        match (settled, connection) {
+            (Settled::NotApplied, Some(connection)) => {
+                let start = self.shared.settings.clock.start();
+                self.exchange(connection, command, false, start, most, until).await
+            }
+            (Settled::NotApplied, None) => Err(Attempted::unsettled(self, command)),
+            (Settled::Applied, connection) => Ok(self.keep(answer(Status::Done), connection, start)),
+            (Settled::Overtaken(status), connection) => Ok(self.keep(answer(status), connection, start)),
+        }
     }
 
     async fn dial(&self, until: Instant) -> Result<Connection, Attempted> {
         let most = self.shared.settings.times.dial;
         let began = Instant::now();
         let limit = until.min(later(began, most));
-        let ask_nodes = self.shared.cluster.is_due(&self.shared.settings.clock);
+        let ask_nodes = self.is_due();
         let dialled = self.shared.dialler.dial(&self.node.address, self.node.listed(), ask_nodes, limit).await;
         let Dialled { connection, engine, offer } =
             dialled.map_err(|undialled| Attempted::undialled(self, undialled, began, limit))?;
@@ -241,43 +275,76 @@ impl<'a> Attempt<'a> {
         Ok(connection)
     }
 
-    /// One exchange; a connection that is no good for another is closed.
+    /// One exchange; the connection is kept if it is good for another.
     async fn exchange(
         &self,
         connection: Connection,
         command: &Command<'_>,
         ask_nodes: bool,
+        start: Start,
         most: Duration,
         until: Instant,
-    ) -> Result<(Answer, Option<Connection>), Attempted> {
-        let began = Instant::now();
-        if let Err(failure) = self.check_time(began, until) {
-            self.node.pool.put(connection, self.shared.settings.clock.now());
+    ) -> Result<Answer, Attempted> {
+        let (connection, limit) = self.begin(connection, start, most, until)?;
+        let heard = connection.exchange(command, self.shared.opaque(), ask_nodes, start.instant, limit).await;
+        let (answer, connection) = self.end(heard, command, start, limit)?;
+        Ok(self.keep(answer, connection, start))
+    }
+
+    /// Until when an exchange may take, if there is time for one at all.
+    fn begin(
+        &self,
+        connection: Connection,
+        start: Start,
+        most: Duration,
+        until: Instant,
+    ) -> Result<(Connection, Instant), Attempted> {
+        if let Err(failure) = self.check_time(start.instant, until) {
+            let used = connection.used();
+            self.node.pool.put(connection, used);
             return Err(Attempted::plain(failure));
         }
         self.shared.observe(&Event::Attempt { node: self.node.name() });
-        let limit = until.min(later(began, most));
-        let opaque = self.shared.opaque();
-        match connection.exchange(command, opaque, ask_nodes, began, limit).await {
+        Ok((connection, until.min(later(start.instant, most))))
+    }
+
+    /// What an exchange brought; a connection that is no good for another is closed.
+    fn end(
+        &self,
+        heard: Result<Exchanged, Broken>,
+        command: &Command<'_>,
+        start: Start,
+        limit: Instant,
+    ) -> Result<(Answer, Option<Connection>), Attempted> {
+        match heard {
             Ok(Exchanged { answer, offer, connection }) => {
                 if let Some(offer) = offer {
-                    let _ = self.shared.cluster.learn(offer, self.source, self.shared.settings.clock.now());
+                    let _ = self.shared.cluster.learn(*offer, self.source, self.shared.settings.clock.now());
                 }
-                let connection = connection.map_err(|reason| self.node.discarded(reason)).ok();
-                Ok((answer, connection))
+                Ok((answer, connection.map_err(|reason| self.node.discarded(reason)).ok()))
             }
             Err(broken) => {
                 self.node.discarded(broken.discard);
-                Err(Attempted::broken(self, command, broken, began, limit))
+                Err(Attempted::broken(self, command, broken, start.instant, limit))
             }
         }
     }
 
-    fn keep(&self, answer: Answer, connection: Option<Connection>) -> Answer {
+    fn keep(&self, answer: Answer, connection: Option<Connection>, start: Start) -> Answer {
         if let Some(connection) = connection {
-            self.node.pool.put(connection, self.shared.settings.clock.now());
+            self.node.pool.put(connection, self.shared.settings.clock.end(start));
         }
         answer
+    }
+
+    /// Whether the next command is to ask for the list of nodes too.
+    fn is_due(&self) -> bool {
+        self.shared.cluster.is_due(&self.shared.settings.clock)
+    }
+
+    /// Until when an operation may take that finds an open connection.
+    fn warm_limit(&self, limit: &Limit, start: Start) -> Instant {
+        limit.end.min(later(start.instant, self.shared.settings.times.warm.saturating_sub(limit.spent())))
     }
 
     fn clear(&self) {
@@ -285,74 +352,19 @@ impl<'a> Attempt<'a> {
     }
 
     /// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.
-    fn blame(&self, blow: Blow, began: Instant, limit: Instant) -> Option<Blow> {
+    pub(crate) fn blame(&self, blow: Blow, began: Instant, limit: Instant) -> Option<Blow> {
         let had = limit.saturating_duration_since(began);
         (blow == Blow::Refused || had.saturating_mul(2) >= self.shared.settings.times.exchange).then_some(blow)
     }
 
     /// Nothing is begun that cannot be finished.
     fn check_time(&self, now: Instant, until: Instant) -> Result<(), Failure> {
-        let left = until.saturating_duration_since(now);
-        if left >= self.shared.settings.times.floor {
+        if later(now, self.shared.settings.times.floor) <= until {
             return Ok(());
         }
+        let left = until.saturating_duration_since(now);
         let message = format!("{} ms are too little time to ask cache node {}", left.as_millis(), self.node.name());
         Err(Failure::new(FailureKind::Unavailable, message))
-    }
-}
-
-impl Attempted {
-    fn undialled(attempt: &Attempt<'_>, undialled: Undialled, began: Instant, limit: Instant) -> Self {
-        let timed_out = undialled.blow == Blow::TimedOut;
-        let blow = attempt.blame(undialled.blow, began, limit);
-        let failure = undialled.failure(format!("cannot connect to cache node {}", attempt.node.name()));
-        Self { sent: false, again: false, timed_out, undialled: true, blow, failure }
-    }
-
-    fn broken(attempt: &Attempt<'_>, command: &Command<'_>, broken: Broken, began: Instant, limit: Instant) -> Self {
-        let sent = broken.sent && !matches!(command, Command::Get { .. });
-        let message =
-            format!("cache node {} gave no answer to {}: {}", attempt.node.name(), command.name(), broken.reason);
-        let kind = if sent { FailureKind::Unknown } else { FailureKind::Unavailable };
-        let failure = Failure::new(kind, message);
-        let failure = match broken.source {
-            Some(source) => failure.with_source(source),
-            None => failure,
-        };
-        let timed_out = broken.discard == Discard::TimedOut;
-        let blow = attempt.blame(if timed_out { Blow::TimedOut } else { Blow::Refused }, began, limit);
-        Self { sent, again: true, timed_out, undialled: false, blow, failure }
-    }
-
-    fn plain(failure: Failure) -> Self {
-        Self { sent: false, again: false, timed_out: false, undialled: false, blow: None, failure }
-    }
-
-    fn unsettled(attempt: &Attempt<'_>, command: &Command<'_>) -> Self {
-        let message = format!("cache node {} does not say what became of {}", attempt.node.name(), command.name());
-        Self { sent: true, ..Self::plain(Failure::new(FailureKind::Unknown, message)) }
-    }
-
-    /// This attempt, after one that failed too.
-    fn after(self, first: Self, attempt: &Attempt<'_>, command: &Command<'_>) -> Self {
-        let blow = self.blow.or(first.blow);
-        if self.sent || !first.sent {
-            return Self { blow, ..self };
-        }
-        let message = format!("cache node {} gave no answer to {}", attempt.node.name(), command.name());
-        let failure = Failure::new(FailureKind::Unknown, message).with_source(self.failure);
-        Self { sent: true, blow, failure, ..self }
-    }
-
-    /// Why the node is down, for those who are refused meanwhile.
-    fn reason(&self) -> String {
-        format!("{:?}", self.failure).chars().take(200).collect()
-    }
-}
-
-impl Trouble {
-    fn plain(failure: Failure) -> Self {
-        Self { failure, undialled: false }
     }
 }
 

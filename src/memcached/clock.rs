@@ -31,23 +31,61 @@ impl Moment {
     }
 }
 
+/// When something began: for policy, and for limits of time, which are the system's whatever clock policy goes by.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) moment: Moment,
+    pub(crate) instant: Instant,
+}
+
 /// Where policy has the time from: the breaker, the age of connections and of the list of nodes.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Other(Arc<dyn Fn() -> Moment + Send + Sync>),
+}
 
 impl Clock {
     /// The system's clocks.
     pub fn system() -> Self {
-        Self::new(Moment::now)
+        Self(Source::System)
     }
 
     /// A clock for tests.
     pub fn new(now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self(Source::Other(Arc::new(now)))
     }
 
     pub(crate) fn now(&self) -> Moment {
-        (self.0)()
+        match &self.0 {
+            Source::System => Moment::now(),
+            Source::Other(now) => now(),
+        }
+    }
+
+    /// The beginning of something, with one look at each of the system's clocks.
+    pub(crate) fn start(&self) -> Start {
+        let moment = self.now();
+        match &self.0 {
+            Source::System => Start { moment, instant: moment.monotonic },
+            Source::Other(_) => Start { moment, instant: Instant::now() },
+        }
+    }
+
+    /// The end of something, by the monotonic clock alone. What the wall clock has done meanwhile more than that one, as
+    /// when the environment was frozen, counts as time that has passed since the end: so much longer is what rests idle.
+    pub(crate) fn end(&self, start: Start) -> Moment {
+        match &self.0 {
+            Source::System => {
+                let monotonic = Instant::now();
+                let passed = monotonic.saturating_duration_since(start.instant);
+                Moment { monotonic, wall: start.moment.wall.checked_add(passed).unwrap_or(start.moment.wall) }
+            }
+            Source::Other(now) => now(),
+        }
     }
 }
 
@@ -65,6 +103,21 @@ pub(crate) fn random_bits() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A freeze in the middle of an exchange makes its connection as old as the freeze was long.
+    #[test]
+    fn a_freeze_before_the_end_counts_as_one_after_it() {
+        let hour = Duration::from_secs(3600);
+        let mut start = Clock::system().start();
+        start.moment.wall -= hour;
+        let idle = Moment::now().since(Clock::system().end(start));
+        assert!(idle > hour / 2 && idle < 2 * hour, "{idle:?}");
+        let still = Clock::new({
+            let moment = start.moment;
+            move || moment
+        });
+        assert_eq!(still.end(still.start()), start.moment);
+    }
 
     #[test]
     fn the_longer_of_both_clocks_counts() {

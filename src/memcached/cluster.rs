@@ -97,6 +97,11 @@ impl Cluster {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The node with this id.
+    pub(crate) fn find(&self, id: NodeId) -> Option<Arc<Node>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).find(id).cloned()
+    }
+
     /// The endpoint that lists the nodes, if there is one.
     pub(crate) fn endpoint(&self) -> Option<&Arc<Node>> {
         self.endpoint.as_ref()

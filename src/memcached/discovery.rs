@@ -28,8 +28,8 @@ impl Shared {
 
     /// The node with this id; `None` if there is none, after asking once.
     pub(crate) async fn node(&self, id: NodeId, deadline: Instant) -> Result<Option<Arc<Node>>, Failure> {
-        if let Some(node) = self.cluster.list().find(id) {
-            return Ok(Some(node.clone()));
+        if let Some(node) = self.cluster.find(id) {
+            return Ok(Some(node));
         }
         if self.cluster.endpoint().is_none() {
             return Ok(None);
@@ -38,8 +38,9 @@ impl Shared {
         if self.cluster.is_missing(id, self.settings.clock.now()) {
             return Ok(None);
         }
-        self.discover(deadline).await?;
-        let found = self.cluster.list().find(id).cloned();
+        // Seldom, and large: what is waited for in every operation shall be small.
+        Box::pin(self.discover(deadline)).await?;
+        let found = self.cluster.find(id);
         if found.is_none() {
             self.cluster.miss(id, self.settings.clock.now());
         }

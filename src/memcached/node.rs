@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::address::Address;
@@ -20,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) seed: u64,
     pub(crate) pool: Pool,
     health: Mutex<Health>,
+    /// Whether nothing has failed since something succeeded: then there is nothing to look up or to change in `health`.
+    is_well: AtomicBool,
     clock: Clock,
     observer: Arc<dyn Observe>,
 }
@@ -48,6 +53,7 @@ impl Node {
             seed: seed(address.name()),
             pool: Pool::new(settings.pool_size, settings.times.idle),
             health: Mutex::new(Health { breaker, listed, reason: String::new(), engine: None }),
+            is_well: AtomicBool::new(true),
             clock: settings.clock.clone(),
             observer: settings.observer.clone(),
             address,
@@ -60,6 +66,9 @@ impl Node {
 
     /// Leave to try the node, unless it is down.
     pub(crate) fn admit(&self, now: Moment) -> Result<Pass<'_>, Failure> {
+        if self.is_well.load(Ordering::Relaxed) {
+            return Ok(Pass { node: self, admission: Admission::Through, told: false });
+        }
         let mut health = self.health();
         match health.breaker.admit(now) {
             Admission::Refused => {
@@ -97,12 +106,19 @@ impl Node {
         let mut health = self.health();
         let moved = health.listed.is_some() && listed.is_some() && health.listed != listed;
         health.listed = listed.or(health.listed);
+        drop(health);
         if moved {
-            health.breaker.succeeded();
-            drop(health);
+            self.succeeded();
             self.pool.clear();
         }
         moved
+    }
+
+    /// Closes the breaker, and says whether it was open.
+    fn succeeded(&self) -> bool {
+        let mut health = self.health();
+        self.is_well.store(true, Ordering::Relaxed);
+        health.breaker.succeeded()
     }
 
     pub(crate) fn discarded(&self, reason: Discard) {
@@ -118,7 +134,10 @@ impl Pass<'_> {
     /// The node answered.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        let closed = self.node.health().breaker.succeeded();
+        if self.node.is_well.load(Ordering::Relaxed) {
+            return;
+        }
+        let closed = self.node.succeeded();
         if closed {
             tracing::info!(node = self.node.name(), "cache node answers again");
             self.node.observer.on(&Event::Breaker { node: self.node.name(), state: BreakerState::Closed });
@@ -130,6 +149,7 @@ impl Pass<'_> {
         self.told = true;
         let now = self.node.clock.now();
         let mut health = self.node.health();
+        self.node.is_well.store(false, Ordering::Relaxed);
         reason.clone_into(&mut health.reason);
         let opened = health.breaker.failed(self.admission, blow, now, random_bits());
         drop(health);

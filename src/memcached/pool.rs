@@ -32,6 +32,19 @@ struct Idle {
     closed: bool,
 }
 
+impl Idle {
+    /// Closes what was not used for longer than `limit`; how many those were. The oldest are at the bottom: if the first
+    /// is fresh, all are.
+    fn trim(&mut self, now: Moment, limit: Duration) -> usize {
+        if self.connections.first().is_none_or(|oldest| now.since(oldest.used()) <= limit) {
+            return 0;
+        }
+        let before = self.connections.len();
+        self.connections.retain(|connection| now.since(connection.used()) <= limit);
+        before.saturating_sub(self.connections.len())
+    }
+}
+
 /// What the pool had.
 pub(crate) struct Taken {
     pub(crate) connection: Option<Connection>,
@@ -66,26 +79,24 @@ impl Pool {
         let mut taken = Taken { connection: None, idle: Duration::ZERO, aged: 0, closed: 0 };
         loop {
             let mut idle = self.lock();
-            // The oldest are at the bottom: if the first is fresh, all are.
-            if idle.connections.first().is_some_and(|oldest| now.since(oldest.used) > self.limit) {
-                let before = idle.connections.len();
-                idle.connections.retain(|connection| now.since(connection.used) <= self.limit);
-                taken.aged = taken.aged.saturating_add(before.saturating_sub(idle.connections.len()));
-            }
             let Some(connection) = idle.connections.pop() else { return taken };
+            taken.aged = taken.aged.saturating_add(idle.trim(now, self.limit));
             drop(idle);
-            taken.idle = now.since(connection.used);
-            if taken.idle < LOOK_AFTER || connection.is_quiet() {
+            taken.idle = now.since(connection.used());
+            if taken.idle > self.limit {
+                taken.aged = taken.aged.saturating_add(1);
+            } else if taken.idle < LOOK_AFTER || connection.is_quiet() {
                 taken.connection = Some(connection);
                 return taken;
+            } else {
+                taken.closed = taken.closed.saturating_add(1);
             }
-            taken.closed = taken.closed.saturating_add(1);
         }
     }
 
     /// Puts a connection back that was used until `now`.
     pub(crate) fn put(&self, mut connection: Connection, now: Moment) {
-        connection.used = now;
+        connection.use_until(now);
         let mut idle = self.lock();
         if !idle.closed {
             idle.connections.push(connection);

@@ -14,6 +14,7 @@
 
 mod command;
 mod list;
+mod number;
 mod reply;
 
 pub(crate) use self::command::{Command, Mode};

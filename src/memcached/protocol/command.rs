@@ -1,9 +1,11 @@
 //! Commands, written as bytes.
 
-use std::io::Write;
-
+use super::number::{push_decimal, push_hexadecimal};
 use super::reply::{Reply, Status};
 use crate::memcached::{Key, Ttl};
+
+/// The longest that a command is without its value, in bytes, rounded up: a key of 250, four numbers and their flags.
+const HEAD_LIMIT_BYTES: usize = 512;
 
 /// A command about one key.
 #[derive(Clone, Copy)]
@@ -28,28 +30,36 @@ pub(crate) enum Mode {
 impl Command<'_> {
     /// Appends the command.
     pub(crate) fn write(&self, opaque: u64, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail.
-        let _ = match *self {
-            Self::Get { key, touch: None } => write!(out, "mg {} v c O{opaque:016x}\r\n", key.as_str()),
-            Self::Get { key, touch: Some(ttl) } => {
-                write!(out, "mg {} T{} v c O{opaque:016x}\r\n", key.as_str(), ttl.as_secs())
+        match *self {
+            Self::Get { key, touch } => {
+                push_name(b"mg ", key, out);
+                if let Some(ttl) = touch {
+                    push_flag(b" T", ttl.as_secs().into(), out);
+                }
+                out.extend_from_slice(b" v c");
+                push_end(opaque, out);
             }
-            Self::Delete { key, cas: None } => write!(out, "md {} O{opaque:016x}\r\n", key.as_str()),
-            Self::Delete { key, cas: Some(cas) } => write!(out, "md {} C{cas} O{opaque:016x}\r\n", key.as_str()),
+            Self::Delete { key, cas } => {
+                push_name(b"md ", key, out);
+                if let Some(cas) = cas {
+                    push_flag(b" C", cas, out);
+                }
+                push_end(opaque, out);
+            }
             Self::Set { key, value, ttl, mode } => {
-                out.reserve(value.len().saturating_add(512));
-                let head = (key.as_str(), value.len(), ttl.as_secs());
-                let _ = match mode {
-                    Mode::Add => write!(out, "ms {} {} T{} ME O{opaque:016x}\r\n", head.0, head.1, head.2),
-                    Mode::Replace(cas) => {
-                        write!(out, "ms {} {} T{} C{cas} O{opaque:016x}\r\n", head.0, head.1, head.2)
-                    }
-                };
+                out.reserve(value.len().saturating_add(HEAD_LIMIT_BYTES));
+                push_name(b"ms ", key, out);
+                push_flag(b" ", value.len() as u64, out);
+                push_flag(b" T", ttl.as_secs().into(), out);
+                match mode {
+                    Mode::Add => out.extend_from_slice(b" ME"),
+                    Mode::Replace(cas) => push_flag(b" C", cas, out),
+                }
+                push_end(opaque, out);
                 out.extend_from_slice(value);
                 out.extend_from_slice(b"\r\n");
-                Ok(())
             }
-        };
+        }
     }
 
     /// What it is called in a message.
@@ -78,6 +88,22 @@ impl Command<'_> {
         };
         expected && ours
     }
+}
+
+fn push_name(name: &[u8], key: &Key, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(key.as_str().as_bytes());
+}
+
+fn push_flag(flag: &[u8], number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(flag);
+    push_decimal(number, out);
+}
+
+fn push_end(opaque: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" O");
+    push_hexadecimal(opaque, out);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range};
 
+use super::number::{decimal, hexadecimal};
+
 /// The longest line that a server sends in answer to our commands, in bytes; its own limit for a command is 2,048.
 const LINE_LIMIT_BYTES: usize = 2048;
 /// The longest list of nodes that is read, in bytes: 60 nodes take about 8,000.
@@ -60,9 +62,6 @@ impl Reply {
     /// The reply that `bytes` begin with. Values are at most `limit` bytes long.
     pub fn read(bytes: &[u8], limit: usize) -> Result<Progress<Self>, Malformed> {
         let Some((line, after)) = line(bytes)? else { return Ok(Progress::Partial(1)) };
-        if let Some(words) = error_line(line) {
-            return Ok(Progress::Whole(Self { status: Status::Error(words), cas: None, opaque: None }, after));
-        }
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let status = match words.next() {
             Some(b"VA") => {
@@ -77,7 +76,10 @@ impl Reply {
             Some(b"NS") => Status::NotStored,
             Some(b"EX") => Status::Exists,
             Some(b"NF") => Status::NotFound,
-            _ => return Err(Malformed("an unknown code")),
+            _ => {
+                let words = error_line(line).ok_or(Malformed("an unknown code"))?;
+                return Ok(Progress::Whole(Self { status: Status::Error(words), cas: None, opaque: None }, after));
+            }
         };
         let (cas, opaque) = flags(words)?;
         let consumed = match &status {
@@ -160,16 +162,15 @@ impl fmt::Display for Malformed {
 /// The line that `bytes` begin with, without its end, and where the rest begins.
 fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
     let window = bytes.get(..LINE_LIMIT_BYTES).unwrap_or(bytes);
-    let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
-        let full = window.len() == LINE_LIMIT_BYTES;
-        return if full { Err(Malformed("a line that does not end")) } else { Ok(None) };
-    };
-    let line = window.get(..end).and_then(|line| line.strip_suffix(b"\r"));
-    let line = line.ok_or(Malformed("a line without carriage return"))?;
-    if !line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err(Malformed("a line with control characters"));
+    let length = window.iter().position(|byte| !matches!(byte, b' '..=b'~')).unwrap_or(window.len());
+    let (line, end) = window.split_at_checked(length).unwrap_or((window, &[]));
+    match end {
+        [b'\r', b'\n', ..] => Ok(Some((line, length.saturating_add(2)))),
+        [] | [b'\r'] if window.len() == LINE_LIMIT_BYTES => Err(Malformed("a line that does not end")),
+        [] | [b'\r'] => Ok(None),
+        [b'\n', ..] => Err(Malformed("a line without carriage return")),
+        _ => Err(Malformed("a line with control characters")),
     }
-    Ok(Some((line, end.saturating_add(1))))
 }
 
 fn error_line(line: &[u8]) -> Option<String> {
@@ -203,17 +204,6 @@ fn block_end(bytes: &[u8], end: usize, tail: &[u8], otherwise: &'static str) -> 
         Some(_) => Ok(Progress::Partial(missing)),
         None => Err(Malformed(otherwise)),
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let good = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| good)?.parse().ok()
-}
-
-/// A number of exactly 16 hex digits in lower case, as we write them.
-fn hexadecimal(digits: &[u8]) -> Option<u64> {
-    let good = digits.len() == 16 && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    u64::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| good)?, 16).ok()
 }
 
 /// The numbers that a version begins with; one that begins with none is newer than all.
