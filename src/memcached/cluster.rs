@@ -1,6 +1,7 @@
 //! Which nodes there are, and what an answer of the configuration endpoint changes.
 
 use std::{
+    cmp::Reverse,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -247,12 +248,8 @@ impl List {
     /// is finds out whether it is back: its breaker lets one through now and then, and refuses the others at once.
     pub(crate) fn choose(&self, key: &[u8], avoid: &[NodeId]) -> Option<&Arc<Node>> {
         let point = point(key);
-        let candidates = || self.nodes.iter().filter(|node| !avoid.contains(&node.id));
-        let some_able = candidates().any(|node| node.takes_new_keys());
-        candidates().filter(|node| !some_able || node.takes_new_keys()).max_by(|one, other| {
-            let weights = weight(one.seed, point).cmp(&weight(other.seed, point));
-            weights.then_with(|| other.name().cmp(one.name()))
-        })
+        let candidates = self.nodes.iter().filter(|node| !avoid.contains(&node.id));
+        candidates.max_by_key(|node| (node.takes_new_keys(), weight(node.seed, point), Reverse(node.name())))
     }
 }
 

@@ -84,6 +84,9 @@ impl Node {
     }
 
     pub(crate) fn takes_new_keys(&self) -> bool {
+        if self.is_well.load(Ordering::Relaxed) {
+            return true;
+        }
         let now = self.clock.now();
         self.health().breaker.takes_new_keys(now)
     }
