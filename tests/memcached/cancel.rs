@@ -1,27 +1,10 @@
 //! Cancellation: a future that is dropped at any moment takes its connection with it.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::time::Duration;
 
 use lambda_session::memcached::{Client, Deleted, Failure, Replaced};
 
-use crate::support::{Harm, Memcached, Proxy, client, key, minute, patient, run, soon};
-
-/// Polls a future so many times, whenever something may have happened, and drops it.
-async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..times {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return Some(output);
-        }
-        tokio::task::yield_now().await;
-    }
-    None
-}
+use crate::support::{Harm, Memcached, Proxy, client, key, minute, patient, poll_times, run, soon};
 
 async fn two_users(client: &Client, node: lambda_session::memcached::NodeId) {
     for user in ["alice", "bobby"] {
@@ -49,7 +32,8 @@ fn after_a_dropped_read_the_next_one_gets_its_own_value() {
             assert_eq!(value.bytes, b"bobby", "round {round}");
         }
         assert!(dropped > 200, "{dropped} dropped");
-        let open = open_connections(&server).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let open = server.connections();
         assert!(open <= 1, "{open} connections are left");
     });
 }
@@ -72,7 +56,7 @@ fn a_read_dropped_between_any_two_bytes_leaves_nothing_behind() {
         }
         drop(client);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(proxy.open.load(std::sync::atomic::Ordering::SeqCst), 0, "sockets are left");
+        assert_eq!(proxy.open(), 0, "sockets are left");
     });
 }
 
@@ -104,14 +88,4 @@ fn a_dropped_write_is_applied_whole_or_not_at_all() {
         }
         assert_eq!(client.delete(node, &bobby, None, soon()).await.unwrap(), Deleted::Done);
     });
-}
-
-/// How many connections the server has besides the one that asks.
-async fn open_connections(server: &Memcached) -> usize {
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let stats = server.tell("stats\r\n");
-    let line = stats.lines().find(|line| line.starts_with("STAT curr_connections ")).expect(&stats);
-    let count: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
-    // The listening socket counts, and so does the one that asks.
-    count - 2
 }

@@ -4,7 +4,7 @@
 //!
 //! | # | where |
 //! | --- | --- |
-//! | 1 | cancel |
+//! | 1 | cancel, sessions |
 //! | 2 | fault |
 //! | 3 | fault |
 //! | 4 | outage, nodes |
@@ -14,22 +14,22 @@
 //! | 8 | freeze; fault (the runtime is blocked) |
 //! | 9 | fault |
 //! | 10 | fault, discovery, cluster/tests.rs |
-//! | 11 | fault |
-//! | 12 | fault, protocol/reply/tests.rs |
+//! | 11 | fault, sessions |
+//! | 12 | fault, flood, protocol/reply/tests.rs |
 //! | 13 | fault, real |
-//! | 14 | real |
+//! | 14 | real, sessions |
 //! | 15 | real, key.rs |
 //! | 16 | outage (by what is sent) |
-//! | 17 | real |
-//! | 18 | real (the version inside the value is the store's) |
-//! | 19 | real (the merge is the store's) |
+//! | 17 | real, sessions |
+//! | 18 | real, sessions |
+//! | 19 | real, sessions |
 //! | 20 | fault, settle.rs |
 //! | 21 | discovery |
-//! | 22 | discovery, cluster/tests.rs, protocol/list.rs |
+//! | 22 | discovery, flood, cluster/tests.rs, protocol/list.rs |
 //! | 23 | discovery, nodes, cluster/tests.rs |
 //! | 24 | outage |
 //! | 25 | outage, nodes |
-//! | 26 | outage (what the user is told is the store's) |
+//! | 26 | outage, sessions |
 //! | 27 | outage |
 //! | 28 | outage (50 environments), tls (resumption) |
 //! | 29 | tls |
@@ -42,9 +42,16 @@
 mod cancel;
 mod discovery;
 mod fault;
+mod flood;
 mod freeze;
 mod nodes;
 mod outage;
 mod real;
+mod sessions;
+#[path = "../support/mod.rs"]
+mod shared;
+#[allow(dead_code, reason = "shared with other tests")]
 mod support;
 mod tls;
+#[allow(dead_code, reason = "shared with tests/faults")]
+mod visits;

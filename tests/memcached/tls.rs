@@ -2,22 +2,15 @@
 
 use std::{
     fs,
-    future::Future,
-    io,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     process::{Command, Stdio},
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
-use lambda_session::memcached::{Added, Client, Discovery, FailureKind, NodeId, Resolve, Settings};
+use lambda_session::memcached::{Added, Client, Discovery, FailureKind, NodeId, Settings};
 
-use crate::support::{Counts, Harm, Memcached, Proxy, client, key, minute, patient, run, settings, soon};
+use crate::support::{Counts, Harm, Leads, Memcached, Proxy, client, key, minute, patient, run, settings, soon};
 
 /// Certificates made once for all tests.
 static FILES: LazyLock<Files> = LazyLock::new(Files::make);
@@ -196,15 +189,15 @@ fn a_serverless_endpoint_is_one_node_and_may_move_its_connections() {
         let server = FILES.server("good");
         for discovery in [Discovery::ByName, Discovery::On] {
             let (one, other) = (Proxy::start(server.port, |_| Harm::None), Proxy::start(server.port, |_| Harm::None));
-            let place = Arc::new(AtomicU16::new(one.port));
+            let place = Leads::to(one.port);
             let counts = Arc::new(Counts::default());
             let settings = patient(HOST).tls_ca(FILES.pem("ca")).discovery(discovery);
-            let client = client(settings.resolver(Arc::new(Leads(place.clone()))).observer(counts.clone()));
+            let client = client(settings.resolver(Arc::new(place.clone())).observer(counts.clone()));
             let node = client.choose_node(b"any", &[], soon()).await.unwrap();
             assert_eq!(node, NodeId::of(&format!("{HOST}:11211")), "it is the only node");
             let key = key(&format!("{discovery:?}"));
             assert_eq!(client.add(node, &key, b"v", minute(), soon()).await.unwrap(), Added::Stored);
-            place.store(other.port, Ordering::SeqCst);
+            place.lead(other.port);
             one.close_connections();
             for _ in 0..20 {
                 assert_eq!(client.get_and_touch(node, &key, minute(), soon()).await.unwrap().unwrap().bytes, b"v");
@@ -213,20 +206,6 @@ fn a_serverless_endpoint_is_one_node_and_may_move_its_connections() {
             assert!(client.probe(node, soon()).await.unwrap().tls, "without a setting, by the name");
         }
     });
-}
-
-/// Every name leads to this port of loopback.
-struct Leads(Arc<AtomicU16>);
-
-impl Resolve for Leads {
-    fn resolve<'a>(
-        &'a self,
-        _: &'a str,
-        _: u16,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.0.load(Ordering::SeqCst)));
-        Box::pin(async move { Ok(vec![address]) })
-    }
 }
 
 #[test]

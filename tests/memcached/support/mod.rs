@@ -1,5 +1,6 @@
 //! Peers to talk to: real servers, a proxy that does harm in front of one, a listener that answers by a script.
 
+mod leads;
 mod load;
 mod proxy;
 mod script;
@@ -9,11 +10,13 @@ use std::{
     future::Future,
     io::{Read, Write},
     net::{TcpListener as StdListener, TcpStream as StdStream},
+    pin::pin,
     process::{Child, Command, Stdio},
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -22,6 +25,7 @@ use lambda_session::memcached::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use self::leads::Leads;
 pub(crate) use self::load::{Load, Visit, p99};
 pub(crate) use self::proxy::{Board, Harm, Proxy};
 pub(crate) use self::script::{Say, Script, opaque, say};
@@ -62,6 +66,10 @@ impl Memcached {
         let _ = self.child.wait();
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn restart(&mut self) {
         self.kill();
         for _ in 0..50 {
@@ -90,6 +98,22 @@ impl Memcached {
     /// The CAS number of a value, asked past the client.
     pub(crate) fn cas(&self, key: &str) -> u64 {
         self.tell(&format!("mg {key} c\r\n")).trim_end().strip_prefix("HD c").unwrap().parse().unwrap()
+    }
+
+    /// How many values are stored.
+    pub(crate) fn items(&self) -> usize {
+        self.stat("curr_items")
+    }
+
+    /// How many connections it has besides the one that asks; the socket that listens counts as one.
+    pub(crate) fn connections(&self) -> usize {
+        self.stat("curr_connections").saturating_sub(2)
+    }
+
+    pub(crate) fn stat(&self, name: &str) -> usize {
+        let stats = self.tell("stats\r\n");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} "))).unwrap();
+        line.parse().unwrap()
     }
 
     /// What is stored under a key, asked past the client.
@@ -168,6 +192,28 @@ impl Hands {
     }
 }
 
+/// The system's clocks, set forward by hand.
+#[derive(Clone)]
+pub(crate) struct Shift(Arc<AtomicU64>);
+
+impl Shift {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let shift = self.clone();
+        Clock::new(move || {
+            let (by, now) = (Duration::from_millis(shift.0.load(Ordering::SeqCst)), Moment::now());
+            Moment { monotonic: now.monotonic + by, wall: now.wall + by }
+        })
+    }
+}
+
 /// Counts what it sees, by the name of the event.
 #[derive(Default)]
 pub(crate) struct Counts(Mutex<HashMap<String, usize>>);
@@ -235,6 +281,18 @@ pub(crate) fn list(version: u64, nodes: &[impl AsRef<str>]) -> String {
 }
 
 /// Runs a test body on a current-thread runtime, as Lambda has it.
-pub(crate) fn run<F: Future<Output = ()>>(body: F) {
-    Builder::new_current_thread().enable_all().build().unwrap().block_on(body);
+pub(crate) fn run<F: Future>(body: F) -> F::Output {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(body)
+}
+
+/// Polls a future so many times, whenever something may have happened, and drops it.
+pub(crate) async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(output);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }

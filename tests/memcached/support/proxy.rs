@@ -4,7 +4,7 @@ use std::{
     net::TcpListener as StdListener,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,12 +27,15 @@ pub(crate) enum Harm {
     CutAnswer(usize),
     /// One byte of the answers at a time.
     Dribble(Duration),
+    /// Every answer after the greeting is, in turn: right, another connection's, the one before on this connection, said
+    /// twice.
+    Twist,
     /// Accepts, and does nothing.
     Silent,
 }
 
 /// What happens to the connection of this number.
-type Plan = Arc<Mutex<Box<dyn Fn(usize) -> Harm + Send>>>;
+type Plan = Mutex<Box<dyn Fn(usize) -> Harm + Send>>;
 
 /// What is said to `config get cluster` in the server's place, as an ElastiCache node would; if anything.
 pub(crate) type Board = Arc<Mutex<Option<String>>>;
@@ -42,15 +45,23 @@ const ASK_NODES: &[u8] = b"config get cluster\r\n";
 /// A proxy in front of a server: each connection suffers what the plan says for its number.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    /// How many connections were accepted.
-    pub(crate) accepted: Arc<AtomicUsize>,
-    /// How many are open.
-    pub(crate) open: Arc<AtomicUsize>,
-    /// Connections with a smaller number are black holes from now on.
-    pub(crate) dead_below: Arc<AtomicUsize>,
-    plan: Plan,
+    shared: Arc<Shared>,
     closing: tokio::sync::watch::Sender<u32>,
     task: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: u16,
+    plan: Plan,
+    board: Board,
+    accepted: AtomicUsize,
+    open: AtomicUsize,
+    /// Connections with a smaller number are black holes.
+    dead_below: AtomicUsize,
+    /// How long every byte of every answer waits, in microseconds.
+    pause: AtomicU64,
+    /// How many answers were twisted, and the last of another connection.
+    twists: Mutex<(usize, Vec<u8>)>,
 }
 
 impl Proxy {
@@ -63,29 +74,19 @@ impl Proxy {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (accepted, open, dead_below) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let plan: Plan = Arc::new(Mutex::new(Box::new(plan)));
-        let (closing, _) = tokio::sync::watch::channel(0);
-        let shared = (accepted.clone(), open.clone(), dead_below.clone(), plan.clone(), closing.clone());
-        let task = PEERS.spawn(async move {
-            let (accepted, open, dead_below, plan, closing) = shared;
-            let listener = TcpListener::from_std(listener).unwrap();
-            while let Ok((stream, _)) = listener.accept().await {
-                let number = accepted.fetch_add(1, Ordering::SeqCst);
-                open.fetch_add(1, Ordering::SeqCst);
-                let harm = plan.lock().unwrap()(number);
-                let (open, dead_below, mut closing) = (open.clone(), dead_below.clone(), closing.subscribe());
-                let board = board.clone();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = forward(stream, upstream, number, harm, dead_below, board) => {}
-                        _ = closing.changed() => {}
-                    }
-                    open.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
+        let shared = Arc::new(Shared {
+            upstream,
+            plan: Mutex::new(Box::new(plan)),
+            board,
+            accepted: AtomicUsize::default(),
+            open: AtomicUsize::default(),
+            dead_below: AtomicUsize::default(),
+            pause: AtomicU64::default(),
+            twists: Mutex::default(),
         });
-        Self { port, accepted, open, dead_below, plan, closing, task }
+        let (closing, _) = tokio::sync::watch::channel(0);
+        let task = PEERS.spawn(accept(listener, shared.clone(), closing.clone()));
+        Self { port, shared, closing, task }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -96,23 +97,34 @@ impl Proxy {
         NodeId::of(&self.name())
     }
 
+    /// How many connections were accepted.
     pub(crate) fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn plan(&self, plan: impl Fn(usize) -> Harm + Send + 'static) {
-        *self.plan.lock().unwrap() = Box::new(plan);
+        *self.shared.plan.lock().unwrap() = Box::new(plan);
     }
 
     /// Every connection that is open now is a black hole: it stays open, and nothing comes back.
     pub(crate) fn forget_connections(&self) {
-        self.dead_below.store(self.accepted(), Ordering::SeqCst);
+        self.shared.dead_below.store(self.accepted(), Ordering::SeqCst);
+    }
+
+    /// From now on every answer comes byte by byte, also on connections that are open.
+    pub(crate) fn dribble(&self, pause: Duration) {
+        self.shared.pause.store(u64::try_from(pause.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
     /// Closes every connection that is open now.
     pub(crate) fn close_connections(&self) {
         self.closing.send_modify(|count| *count += 1);
-        while self.open.load(Ordering::SeqCst) > 0 {
+        while self.open() > 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -125,78 +137,112 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(
-    mut client: TcpStream,
-    upstream: u16,
-    number: usize,
-    harm: Harm,
-    dead_below: Arc<AtomicUsize>,
-    board: Board,
-) {
-    let _ = client.set_nodelay(true);
-    if harm == Harm::Silent {
-        let mut sink = [0; 1024];
-        while matches!(client.read(&mut sink).await, Ok(1..)) {}
-        return;
-    }
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
-    let _ = server.set_nodelay(true);
-    let (mut asked, mut answered) = (0, 0);
-    let (mut request, mut answer) = ([0; 16384], [0; 16384]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut request) => {
-                let Ok(length @ 1..) = read else { return };
-                if number < dead_below.load(Ordering::SeqCst) { continue }
-                let (request, length) = match answer_for_nodes(&request[..length], &board, &mut client, &mut server).await {
-                    Some(rest) => (rest, rest.len()),
-                    None => (&request[..length], length),
-                };
-                let most = if let Harm::CutRequest(limit) = harm { limit.saturating_sub(asked) } else { usize::MAX };
-                asked += length;
-                if server.write_all(&request[..length.min(most)]).await.is_err() { return }
-                if most <= length {
-                    // What was let through is carried out before the end is seen.
-                    let _ = tokio::time::timeout(Duration::from_millis(2), server.read(&mut answer)).await;
-                    return;
-                }
+async fn accept(listener: StdListener, shared: Arc<Shared>, closing: tokio::sync::watch::Sender<u32>) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((stream, _)) = listener.accept().await {
+        let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        let harm = shared.plan.lock().unwrap()(number);
+        let (shared, mut closing) = (shared.clone(), closing.subscribe());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shared.forward(stream, number, harm) => {}
+                _ = closing.changed() => {}
             }
-            read = server.read(&mut answer) => {
-                let Ok(length @ 1..) = read else { return };
-                if number < dead_below.load(Ordering::SeqCst) { continue }
-                let limit = if let Harm::CutAnswer(limit) = harm { limit } else { usize::MAX };
-                let most = limit.saturating_sub(answered).min(length);
-                answered += length;
-                if let Harm::Dribble(pause) = harm {
-                    for byte in &answer[..length] {
-                        tokio::time::sleep(pause).await;
-                        if client.write_all(std::slice::from_ref(byte)).await.is_err() { return }
-                    }
-                } else if client.write_all(&answer[..most]).await.is_err() {
-                    return;
-                }
-                if answered >= limit { return }
-            }
-        }
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }
 
-/// Answers the question for the list of nodes, if it is among these bytes and there is a list; what is left of them then.
-async fn answer_for_nodes<'a>(
-    request: &'a [u8],
-    board: &Board,
-    client: &mut TcpStream,
-    server: &mut TcpStream,
-) -> Option<&'a [u8]> {
-    let list = board.lock().unwrap().clone()?;
-    let at = request.windows(ASK_NODES.len()).position(|bytes| bytes == ASK_NODES)?;
-    let mut answer = [0; 1024];
-    if at > 0 {
-        // The greeting comes before it, and its answer, too.
-        server.write_all(&request[..at]).await.ok()?;
-        let length = server.read(&mut answer).await.ok()?;
-        client.write_all(&answer[..length]).await.ok()?;
+impl Shared {
+    async fn forward(&self, mut client: TcpStream, number: usize, harm: Harm) {
+        let _ = client.set_nodelay(true);
+        if harm == Harm::Silent {
+            let mut sink = [0; 1024];
+            while matches!(client.read(&mut sink).await, Ok(1..)) {}
+            return;
+        }
+        let Ok(mut server) = TcpStream::connect(("127.0.0.1", self.upstream)).await else { return };
+        let _ = server.set_nodelay(true);
+        let (mut asked, mut answered) = (0, 0);
+        let (mut request, mut answer, mut before) = ([0; 16384], [0; 16384], Vec::new());
+        loop {
+            tokio::select! {
+                read = client.read(&mut request) => {
+                    let Ok(length @ 1..) = read else { return };
+                    if number < self.dead_below.load(Ordering::SeqCst) { continue }
+                    let request = self.answer_for_nodes(&request[..length], &mut client, &mut server).await;
+                    let most = if let Harm::CutRequest(limit) = harm { limit.saturating_sub(asked) } else { usize::MAX };
+                    asked += request.len();
+                    if server.write_all(&request[..request.len().min(most)]).await.is_err() { return }
+                    if most <= request.len() {
+                        // What was let through is carried out before the end is seen.
+                        let _ = tokio::time::timeout(Duration::from_millis(2), server.read(&mut answer)).await;
+                        return;
+                    }
+                }
+                read = server.read(&mut answer) => {
+                    let Ok(length @ 1..) = read else { return };
+                    if number < self.dead_below.load(Ordering::SeqCst) { continue }
+                    let limit = if let Harm::CutAnswer(limit) = harm { limit } else { usize::MAX };
+                    let most = limit.saturating_sub(answered).min(length);
+                    let bytes = match harm {
+                        Harm::Twist if answered > 0 => self.twist(&answer[..length], &mut before),
+                        _ => answer[..most].to_vec(),
+                    };
+                    answered += length;
+                    if self.say(&mut client, &bytes, harm).await.is_none() || answered >= limit { return }
+                }
+            }
+        }
     }
-    client.write_all(list.as_bytes()).await.ok()?;
-    Some(&request[at + ASK_NODES.len()..])
+
+    async fn say(&self, client: &mut TcpStream, bytes: &[u8], harm: Harm) -> Option<()> {
+        let pause = match harm {
+            Harm::Dribble(pause) => Some(pause),
+            _ => Some(Duration::from_micros(self.pause.load(Ordering::SeqCst))).filter(|pause| !pause.is_zero()),
+        };
+        let Some(pause) = pause else { return client.write_all(bytes).await.ok() };
+        for byte in bytes {
+            tokio::time::sleep(pause).await;
+            client.write_all(std::slice::from_ref(byte)).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// What is said in place of an answer; `before` is the one before on the same connection.
+    fn twist(&self, answer: &[u8], before: &mut Vec<u8>) -> Vec<u8> {
+        let mut twists = self.twists.lock().unwrap();
+        twists.0 += 1;
+        let another = std::mem::replace(&mut twists.1, answer.to_vec());
+        let before = std::mem::replace(before, answer.to_vec());
+        let said = match twists.0 % 4 {
+            0 => answer.to_vec(),
+            1 => another,
+            2 => before,
+            _ => answer.repeat(2),
+        };
+        if said.is_empty() { answer.repeat(2) } else { said }
+    }
+
+    /// Answers the question for the list of nodes, if it is among these bytes and there is a list; what is left of them.
+    async fn answer_for_nodes<'a>(
+        &self,
+        request: &'a [u8],
+        client: &mut TcpStream,
+        server: &mut TcpStream,
+    ) -> &'a [u8] {
+        let list = self.board.lock().unwrap().clone();
+        let Some(list) = list else { return request };
+        let Some(at) = request.windows(ASK_NODES.len()).position(|bytes| bytes == ASK_NODES) else { return request };
+        if at > 0 {
+            // The greeting comes before it, and its answer, too.
+            let mut answer = [0; 1024];
+            let _ = server.write_all(&request[..at]).await;
+            let length = server.read(&mut answer).await.unwrap_or(0);
+            let _ = client.write_all(&answer[..length]).await;
+        }
+        let _ = client.write_all(list.as_bytes()).await;
+        &request[at + ASK_NODES.len()..]
+    }
 }
