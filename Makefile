@@ -97,6 +97,10 @@ bench: build ## Speed beside named peers, in one run: per event, cold start, mem
 	target/peers/release/drive --ours target/release/bootstrap
 	$(CARGO) bench --locked --bench session
 
+.PHONY: faults
+faults: toolchain peers ## What the session store must survive, done to it: figures owed and measured (FAULTS="F5")
+	@$(CARGO) test --locked --release --no-default-features --features memcached --test faults -- $(FAULTS)
+
 .PHONY: fuzz
 fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)
 	fuzz/run.sh $(FUZZ_SECONDS)
