@@ -138,7 +138,7 @@ impl<'a> Attempt<'a> {
         let most = if suspect && !reads { times.suspect_exchange } else { times.exchange };
         let first = self.exchange(connection, command, self.is_due(), start, most, until);
         if suspect && reads {
-            return self.hedge(first, command, until).await;
+            return self.hedge(first, command, start, until).await;
         }
         match first.await {
             Ok(answer) => Ok(answer),
@@ -151,6 +151,7 @@ impl<'a> Attempt<'a> {
         &self,
         first: impl Future<Output = Result<Answer, Attempted>>,
         command: &Command<'_>,
+        start: Start,
         until: Instant,
     ) -> Result<Answer, Attempted> {
         let mut first = pin!(first);
@@ -180,7 +181,7 @@ impl<'a> Attempt<'a> {
                 Ok(answer) => {
                     // It lost the race, or is dead; what was idle for longer is no better.
                     self.node.discarded(Discard::TimedOut);
-                    self.clear();
+                    self.discard_all(self.node.pool.clear_before(start.moment));
                     Ok(answer)
                 }
                 Err(second) => first.await.map_err(|failed| second.after(failed, self, command)),
@@ -192,7 +193,7 @@ impl<'a> Attempt<'a> {
 
     /// After an open connection has failed: what happened to this one happened to those that were idle for longer.
     async fn after_open(&self, command: &Command<'_>, until: Instant, failed: Attempted) -> Result<Answer, Attempted> {
-        self.clear();
+        self.discard_all(self.node.pool.clear());
         self.again(command, until, failed).await
     }
 
@@ -347,8 +348,8 @@ impl<'a> Attempt<'a> {
         limit.end.min(later(start.instant, self.shared.settings.times.warm.saturating_sub(limit.spent())))
     }
 
-    fn clear(&self) {
-        (0..self.node.pool.clear()).for_each(|_| self.node.discarded(Discard::Closed));
+    fn discard_all(&self, closed: usize) {
+        (0..closed).for_each(|_| self.node.discarded(Discard::Closed));
     }
 
     /// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.

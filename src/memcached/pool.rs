@@ -108,6 +108,14 @@ impl Pool {
         std::mem::take(&mut self.lock().connections).len()
     }
 
+    /// The same, but for what was put back since `moment`: that one has just answered.
+    pub(crate) fn clear_before(&self, moment: Moment) -> usize {
+        let mut idle = self.lock();
+        let before = idle.connections.len();
+        idle.connections.retain(|connection| moment.since(connection.used()).is_zero());
+        before.saturating_sub(idle.connections.len())
+    }
+
     /// Closes what is idle, and what is put back from now on: the node is no longer in the list.
     pub(crate) fn close(&self) {
         let mut idle = self.lock();

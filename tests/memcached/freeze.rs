@@ -39,6 +39,7 @@ fn a_process_that_was_stopped_notices_nothing_of_its_dead_connection() {
         let (value, took) = child.read();
         assert_eq!(value, "hello", "{name}");
         assert!(took < Duration::from_millis(250), "{name}: {took:?}");
+        assert_eq!(child.read().0, "hello", "{name}");
         assert_eq!(proxy.accepted(), before + 1, "{name}: dials");
     }
 }
