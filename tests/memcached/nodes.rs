@@ -17,7 +17,10 @@ use crate::{
 /// How many visitors there are at each node.
 const VISITORS: usize = 3;
 /// How long a phase of the load lasts.
-const PHASE: Duration = Duration::from_millis(700);
+const PHASE: Duration = Duration::from_millis(1500);
+/// Time-outs long enough that a busy machine does not cause one at a node that is well.
+const EXCHANGE: Duration = Duration::from_millis(400);
+const OPERATION: Duration = Duration::from_millis(800);
 
 type Visitors = Arc<Vec<Mutex<Browser>>>;
 
@@ -58,41 +61,37 @@ fn load(nodes: usize, visitors: &Visitors) -> Load {
 fn a_node_that_fails_under_load_costs_its_own_sessions_only() {
     for name in ["stopped", "hung", "killed"] {
         run(async {
-            let mut servers = [Memcached::start(&[]), Memcached::start(&[]), Memcached::start(&[])];
+            let servers = [Memcached::start(&[]), Memcached::start(&[]), Memcached::start(&[])];
             let names = servers.each_ref().map(Memcached::name);
             let ids = servers.each_ref().map(Memcached::id);
-            let app = app(&client(settings(&names.join(","))));
+            let settings = settings(&names.join(",")).exchange_time(EXCHANGE).warm_time(OPERATION);
+            let app = app(&client(settings));
             let visitors = visitors(&app, &ids).await;
             let load = load(3, &visitors);
             tokio::time::sleep(PHASE).await;
             let before = load.since(Instant::now() - PHASE);
             assert!(before.iter().all(|visit| visit.answered), "{name}");
 
+            let [_one, server, _three] = servers;
             let failed = Instant::now();
-            match name {
-                "stopped" => {
-                    servers[1].signal("-TERM");
-                    while !servers[1].has_ended() {
-                        tokio::time::sleep(Duration::from_millis(1)).await;
-                    }
-                }
-                "hung" => servers[1].signal("-STOP"),
-                _ => servers[1].kill(),
-            }
+            let server = aside(server, move |server| match name {
+                "stopped" => server.terminate(),
+                "hung" => server.signal("-STOP"),
+                _ => server.kill(),
+            })
+            .await;
             let gone = Instant::now();
             tokio::time::sleep(PHASE).await;
             let during = load.since(failed);
             only_its_own_notice(name, &before, &during);
             // Requests that were under way have a time-out behind them then.
-            let late = gone + Duration::from_millis(300);
+            let late = gone + OPERATION + Duration::from_millis(100);
             let own: Vec<_> = during.iter().filter(|visit| visit.node == 1 && visit.ended > late).collect();
             assert!(own.len() > 20 && own.iter().all(|visit| !visit.answered), "{name}: {} visits", own.len());
 
-            if name == "hung" {
-                servers[1].signal("-CONT")
-            } else {
-                servers[1].restart()
-            }
+            let _server =
+                aside(server, move |server| if name == "hung" { server.signal("-CONT") } else { server.restart() })
+                    .await;
             let back = Instant::now();
             while !load.since(back).iter().any(|visit| visit.node == 1 && visit.answered) {
                 assert!(back.elapsed() < Duration::from_secs(2), "{name}: not back after {:?}", back.elapsed());
@@ -114,12 +113,21 @@ fn a_node_that_fails_under_load_costs_its_own_sessions_only() {
     }
 }
 
+/// Does something to a server on another thread, so that the visitors' own is not held up.
+async fn aside(mut server: Memcached, deed: impl FnOnce(&mut Memcached) + Send + 'static) -> Memcached {
+    let done = tokio::task::spawn_blocking(move || {
+        deed(&mut server);
+        server
+    });
+    done.await.unwrap()
+}
+
 fn only_its_own_notice(name: &str, before: &[Visit], during: &[Visit]) {
     let others = |visits: &[Visit]| visits.iter().filter(|visit| visit.node != 1).copied().collect::<Vec<_>>();
     let (before, during) = (others(before), others(during));
     assert!(during.len() > 50 && during.iter().all(|visit| visit.answered), "{name}: others were refused");
-    // A busy machine has slow moments of its own; one time-out of an exchange would be 100 ms.
-    let limit = p99(&before) * 3 + Duration::from_millis(20);
+    // A busy machine has slow moments of its own; one time-out of an exchange would be 400 ms.
+    let limit = p99(&before) * 3 + Duration::from_millis(40);
     assert!(p99(&during) <= limit, "{name}: others' p99 was {:?} before, then {:?}", p99(&before), p99(&during));
 }
 

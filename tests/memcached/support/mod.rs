@@ -66,8 +66,10 @@ impl Memcached {
         let _ = self.child.wait();
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        self.signal("-TERM");
+        let _ = self.child.wait();
     }
 
     pub(crate) fn restart(&mut self) {
