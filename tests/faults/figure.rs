@@ -110,10 +110,11 @@ fn print_table(rows: &[[String; 6]]) {
 fn print_page(rows: &[[String; 6]]) {
     println!(
         "# Faults of the session store\n\n\
-         `make faults` makes this page: each fault is done to a whole application (requests in, answers out) whose sessions \
-         are in a real memcached behind a proxy on loopback, in a release build. The fault numbers are those of our security \
-         notes; where the issue asks for less time, its figure stands. A request that is refused is answered 503 with \
-         `Retry-After` and sets no cookie. Times were measured on two shared cores of a virtual machine.\n"
+         `make faults FAULTS=--markdown >docs/faults.md` writes this page. Each fault is done to a whole application (requests \
+         in, answers out), built as released, whose sessions are in a real memcached, some behind a proxy on loopback that does \
+         the harm. The numbers are those of our security notes; where the issue asks for less, the stricter figure stands. A \
+         request that cannot have its session is answered 503 with `Retry-After`, and its cookie is let be. Times are those of \
+         a busy virtual machine with two cores.\n"
     );
     println!("| {} |\n|{}", HEADS.join(" | "), " --- |".repeat(HEADS.len()));
     for row in rows {
