@@ -279,6 +279,11 @@ impl Client {
         self.0.settings.times.cold
     }
 
+    /// The largest value that is sent, in bytes.
+    pub fn value_limit(&self) -> usize {
+        self.0.settings.value_limit
+    }
+
     /// The nodes, asking for them if none are known yet.
     ///
     /// # Errors

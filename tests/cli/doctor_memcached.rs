@@ -11,6 +11,8 @@ use crate::support::{Place, Ran, SECRET};
 fn doctor(servers: &str, settings: &[(&str, &str)]) -> Ran {
     let mut variables =
         vec![("SECRET_KEY_BASE", SECRET), ("SESSION_STORE", "memcached"), ("MEMCACHE_SERVERS", servers)];
+    // So that a busy machine spoils nothing: a node has its second.
+    variables.push(("MEMCACHE_TIMEOUT", "1s"));
     variables.extend(settings);
     Place::new().run_with("", &variables, &["doctor"])
 }
@@ -48,6 +50,7 @@ node {name}
   engine      good     {version}
   round trip  good     # ms, the median of 5 reads
   write       good     a throw-away value was written, read and deleted
+  largest     good     262144 bytes, all that MEMCACHE_MAX_VALUE allows, were taken
 
 verdict       good
 "
@@ -144,6 +147,7 @@ node {good}
   engine      good     {version}
   round trip  good     # ms, the median of 5 reads
   write       good     a throw-away value was written, read and deleted
+  largest     good     262144 bytes, all that MEMCACHE_MAX_VALUE allows, were taken
 
 node {hung}
   resolved    good     127.0.0.1
@@ -174,7 +178,7 @@ node {}
   engine      bad      its engine 1.4.34 is older than 1.6.12
               -> give it memcached 1.6.12 or later, or name another server in MEMCACHE_SERVERS
 
-verdict       bad: 5 of 21 checks
+verdict       bad: 5 of 22 checks
 ",
         old.name()
     );
@@ -222,6 +226,21 @@ fn a_node_that_does_not_keep_what_it_takes_is_found_out() {
     }
 }
 
+/// An engine that takes less than the settings promise would drop a session that grows over its limit.
+#[test]
+fn a_node_that_takes_less_than_the_largest_session_is_found_out() {
+    let node = Memcached::start(&["-I", "128k", "-o", "slab_chunk_max=65536"]);
+    let row = "  largest     bad      the cache refused a write: \"SERVER_ERROR object too large for cache\"
+              -> a session of this size would be lost there: give MEMCACHE_MAX_VALUE less than its largest item (`-I`, on \
+               ElastiCache max_item_size)
+";
+    let ran = doctor(&node.name(), &[]);
+    assert!(ran.code == 1 && ran.out.contains(row), "{}", ran.out);
+    let ran = doctor(&node.name(), &[("MEMCACHE_MAX_VALUE", "100000")]);
+    let row = "  largest     good     100000 bytes, all that MEMCACHE_MAX_VALUE allows, were taken\n";
+    assert!(ran.code == 0 && ran.out.contains(row), "{}", ran.out);
+}
+
 /// The nodes that a configuration endpoint lists, one of which only the list has an address for.
 #[test]
 fn the_list_of_nodes_is_discovered() {
@@ -242,7 +261,7 @@ fn the_list_of_nodes_is_discovered() {
     let mut command = place.program("unshare");
     command.args(["-r", "-m", "sh", "-c", "mount --bind hosts /etc/hosts && exec \"$0\" doctor"]);
     command.arg(env!("CARGO_BIN_EXE_lambda-session")).env("SECRET_KEY_BASE", SECRET);
-    command.env("SESSION_STORE", "memcached").env("MEMCACHE_SERVERS", &servers);
+    command.env("SESSION_STORE", "memcached").env("MEMCACHE_SERVERS", &servers).env("MEMCACHE_TIMEOUT", "1s");
     let ran = Ran::of(command.output().unwrap());
     let rows = |resolved: &str| {
         format!(
@@ -251,6 +270,7 @@ fn the_list_of_nodes_is_discovered() {
   engine      good     {}
   round trip  good     # ms, the median of 5 reads
   write       good     a throw-away value was written, read and deleted
+  largest     good     262144 bytes, all that MEMCACHE_MAX_VALUE allows, were taken
 ",
             engine(&one)
         )

@@ -25,6 +25,10 @@ pub(crate) fn on(failure: &Failure) -> Option<String> {
         (Some(Step::Greeting), _) => {
             "it hangs, or speaks TLS while MEMCACHE_TLS is off, or is no memcached: restart it, or correct the setting"
         }
+        (_, FailureKind::Full | FailureKind::Lost) if failure.to_string().contains("object too large") => {
+            "a session of this size would be lost there: give MEMCACHE_MAX_VALUE less than its largest item \
+             (`-I`, on ElastiCache max_item_size)"
+        }
         (_, FailureKind::Full | FailureKind::Lost) => "it has no room: give the cluster more memory",
         (_, FailureKind::Refused) => "its own log says why",
         _ => "it answers too late: look at its load, or give MEMCACHE_TIMEOUT more",

@@ -9,7 +9,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout_at;
 
 use crate::doctor::advice;
-use crate::doctor::check::Check;
+use crate::doctor::check::{Check, Verdict};
 use crate::doctor::table::counted;
 use crate::duration::spoken;
 
@@ -68,7 +68,11 @@ async fn walk(client: &Client, node: &NodeReport, end: Instant, checks: &mut Vec
     let took = read(client, node, &key, end).await.map_err(broken("round trip"))?;
     checks.push(Check::good("round trip", format!("{}, the median of {READS} reads", spoken(took))));
     let finding = write(client, node, &key, end).await.map_err(broken("write"))?;
+    let is_good = finding.verdict == Verdict::Good;
     checks.push(finding);
+    if is_good {
+        checks.push(largest(client, node, &key, end).await.map_err(broken("largest"))?);
+    }
     Ok(())
 }
 
@@ -113,9 +117,7 @@ async fn read(client: &Client, node: &NodeReport, key: &Key, end: Instant) -> Re
 /// Writes a value that nobody else knows of, reads it and deletes it.
 async fn write(client: &Client, node: &NodeReport, key: &Key, end: Instant) -> Result<Check, Failure> {
     let value = b"lambda-session doctor was here: 60 s";
-    let Some(ttl) = Ttl::after(LEFTOVER, SystemTime::now()) else {
-        return Ok(Check::bad("write", "this machine's clock is out of range", None));
-    };
+    let Some(ttl) = Ttl::after(LEFTOVER, SystemTime::now()) else { return Ok(clock_is_off("write")) };
     let added = client.add(node.id, key, value, ttl, end).await?;
     let found = client.get(node.id, key, end).await?;
     let deleted = client.delete(node.id, key, None, end).await?;
@@ -126,6 +128,19 @@ async fn write(client: &Client, node: &NodeReport, key: &Key, end: Instant) -> R
     let way_out = "is there room in it, and is it one memcached? what it says to `stats` tells";
     let finding = "what was written did not come back";
     Ok(Check::bad("write", finding, Some(way_out.to_owned())))
+}
+
+/// Writes the largest value that a session may become, and deletes it: where an engine takes less, the session is lost.
+async fn largest(client: &Client, node: &NodeReport, key: &Key, end: Instant) -> Result<Check, Failure> {
+    let size = client.value_limit();
+    let Some(ttl) = Ttl::after(LEFTOVER, SystemTime::now()) else { return Ok(clock_is_off("largest")) };
+    client.add(node.id, key, &vec![b'.'; size], ttl, end).await?;
+    client.delete(node.id, key, None, end).await?;
+    Ok(Check::good("largest", format!("{size} bytes, all that MEMCACHE_MAX_VALUE allows, were taken")))
+}
+
+fn clock_is_off(name: &'static str) -> Check {
+    Check::bad(name, "this machine's clock is out of range", None)
 }
 
 /// The failure and its causes, without the node's name, which stands above.
