@@ -1,7 +1,9 @@
 //! `lambda-session doctor` and memcached: the real one, plain and with TLS, and everything that can be wrong with it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::cache::{Memcached, Say, Script, say};
 use crate::certificates::Authority;
@@ -184,6 +186,22 @@ verdict       bad: 5 of 22 checks
     );
     assert!(text.ends_with(&rest), "{text}");
     assert!(ran.code == 1 && ran.out.contains("lifetime      bad      SESSION_IDLE is \"soon\""), "{}", ran.out);
+}
+
+/// From outside of a VPC, and past a security group, nothing answers at all.
+#[test]
+fn a_node_that_nothing_reaches_is_told_with_the_way_in() {
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    full.listen(0).unwrap();
+    let address = full.local_addr().unwrap().as_socket().unwrap();
+    // Whoever comes when the queue is full gets no answer, as from a firewall.
+    let queue: Vec<_> = (0..8).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(20))).collect();
+    assert!(queue.last().unwrap().is_err());
+    let ran = doctor(&address.to_string(), &[]);
+    let way_out = "nothing answers there: ask from inside the VPC, and let its security group take this port from you";
+    assert!(ran.code == 1 && ran.out.contains("  connected   bad      "), "{}", ran.out);
+    assert!(ran.out.contains(&format!("\n              -> {way_out}\n")), "{}", ran.out);
 }
 
 /// A node that answers reads and loses writes, or refuses them.
