@@ -194,6 +194,18 @@ impl Settings {
         let conflict = read.choice("SESSION_CONFLICT", &conflicts)?.unwrap_or_default();
         let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
         let protection = read.choice("SESSION_PROTECTION", &protections)?;
+        if store == StoreKind::Cookie && read.value("SESSION_CONFLICT").is_some() {
+            warnings.push(
+                "SESSION_CONFLICT is set, and SESSION_STORE is cookie: nobody sees two requests at once, the last answer \
+                 wins"
+                    .into(),
+            );
+        }
+        if store != StoreKind::Cookie && protection.is_some() {
+            warnings.push(
+                "SESSION_PROTECTION is set, and SESSION_STORE is not cookie: the cookie only names the session".into(),
+            );
+        }
         let is_secure = read.choice("SESSION_SECURE", &[("on", true), ("off", false)])?.unwrap_or(true);
         if !is_secure {
             warnings.push(

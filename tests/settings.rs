@@ -177,6 +177,9 @@ fn what_is_unlikely_to_be_meant_is_warned_about() {
                     own machine only";
     let shorter = "SESSION_IDLE is shorter than SESSION_EXPIRE_AFTER: browsers keep a cookie whose session is over";
     let longer = "SESSION_IDLE is longer than SESSION_ABSOLUTE, which ends every session first";
+    let unread = "SESSION_PROTECTION is set, and SESSION_STORE is not cookie: the cookie only names the session";
+    let unseen =
+        "SESSION_CONFLICT is set, and SESSION_STORE is cookie: nobody sees two requests at once, the last answer wins";
     for (variables, warnings) in [
         (vec![("SESSION_SECURE", "off")], vec![insecure]),
         (vec![("SESSION_IDLE", "10m"), ("SESSION_EXPIRE_AFTER", "30d")], vec![shorter]),
@@ -185,6 +188,9 @@ fn what_is_unlikely_to_be_meant_is_warned_about() {
         (vec![("SESSION_IDLE", "2h"), ("SESSION_ABSOLUTE", "1h")], vec![longer]),
         (vec![("SESSION_STORE", "memory")], vec![]),
         (vec![("SESSION_PROTECTION", "signed")], vec![]),
+        (vec![("SESSION_PROTECTION", "encrypted"), ("SESSION_STORE", "memory")], vec![unread]),
+        (vec![("SESSION_CONFLICT", "fail"), ("SESSION_STORE", "memory")], vec![]),
+        (vec![("SESSION_CONFLICT", "fail")], vec![unseen]),
     ] {
         assert_eq!(read(&variables).unwrap().warnings(), warnings, "{variables:?}");
     }

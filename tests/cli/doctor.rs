@@ -118,6 +118,25 @@ fn every_setting_is_judged_with_the_way_out() {
             ],
         ),
         (
+            "what the store does not heed",
+            &[("SESSION_CONFLICT", "fail")],
+            0,
+            &[
+                "store         warning  SESSION_CONFLICT is set, and SESSION_STORE is cookie: nobody sees two requests at \
+               once, the last answer wins",
+            ],
+        ),
+        (
+            "what a server-side store does not heed",
+            &[("SESSION_STORE", "memory"), ("SESSION_PROTECTION", "signed")],
+            0,
+            &[
+                "store         warning  SESSION_PROTECTION is set, and SESSION_STORE is not cookie: the cookie only names \
+                 the session",
+                "verdict       good, with 1 warning",
+            ],
+        ),
+        (
             "an unknown store",
             &[("SESSION_STORE", "redis")],
             1,

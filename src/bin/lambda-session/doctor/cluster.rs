@@ -27,6 +27,7 @@ pub(crate) async fn examine(client: &Client) -> Vec<Check> {
         }
         Some(endpoint) => Check::good("nodes", format!("{count}, listed by {endpoint}")),
     }];
+    checks.extend(unfollowed(client.endpoint(), &nodes));
     let tasks: Vec<_> = nodes.into_iter().map(|node| tokio::spawn(examine_node(client.clone(), node))).collect();
     for task in tasks {
         match task.await {
@@ -35,6 +36,20 @@ pub(crate) async fn examine(client: &Client) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// Nodes of an ElastiCache cluster that were named one by one: what is added to it or taken out is not heard of.
+fn unfollowed(endpoint: Option<&str>, nodes: &[NodeReport]) -> Option<Check> {
+    let is_managed = |node: &NodeReport| {
+        let host = node.name.split(':').next().unwrap_or_default();
+        host.ends_with(".cache.amazonaws.com") && !host.contains(".serverless.")
+    };
+    if endpoint.is_some() || !nodes.iter().any(is_managed) {
+        return None;
+    }
+    let warning = Check::warning("nodes", "nodes that are added to the cluster, or taken out of it, are not heard of");
+    let way_out = "name its configuration endpoint (.cfg.) in MEMCACHE_SERVERS; sessions stay where they are";
+    Some(Check { way_out: Some(way_out.to_owned()), ..warning })
 }
 
 /// What can be found out about one node: the first thing that is wrong ends it.
@@ -168,3 +183,25 @@ const LIMIT: Duration = Duration::from_secs(1);
 const READS: usize = 5;
 /// How long a throw-away value lives if its deletion fails.
 const LEFTOVER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use lambda_session::memcached::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn nodes_named_one_by_one_are_warned_of_where_a_cluster_would_list_them() {
+        let endpoint = "shop.abc.cfg.euw1.cache.amazonaws.com:11211";
+        for (endpoint, name, is_warned) in [
+            (None, "shop.abc.0001.euw1.cache.amazonaws.com:11211", true),
+            (Some(endpoint), "shop.abc.0001.euw1.cache.amazonaws.com:11211", false),
+            (None, "shop-abc.serverless.euw1.cache.amazonaws.com:11211", false),
+            (None, "localhost:11211", false),
+            (None, "[::1]:11211", false),
+        ] {
+            let node = NodeReport { name: name.into(), id: NodeId::of(name), is_down: false, idle: 0, engine: None };
+            assert_eq!(unfollowed(endpoint, &[node]).is_some(), is_warned, "{name}");
+        }
+    }
+}

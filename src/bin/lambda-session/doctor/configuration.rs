@@ -30,13 +30,7 @@ pub(crate) fn store(environment: &Environment) -> (Vec<Check>, Option<Settings>)
         let finding = "memcached, and this program was built without it";
         return (vec![Check::bad("store", finding, Some(way_out.to_owned()))], None);
     }
-    let (mut checks, settings) = read("store", STORE, environment, |settings| match settings.store() {
-        StoreKind::Cookie => "cookie: a session cannot be recalled, a copy of the cookie lives to its end".to_owned(),
-        StoreKind::Memcached => "memcached: a logout ends a session for every copy of its cookie".to_owned(),
-        _ => "memory: for tests and local development, gone with the process".to_owned(),
-    });
     // What the store makes of a cookie, or of two requests at once.
-    let kind = settings.as_ref().map(Settings::store);
     let (protection, _) = read("protection", PROTECTION, environment, |settings| match settings.protection() {
         Protection::Signed => "signed: whoever has the cookie can read the session".to_owned(),
         _ => "encrypted".to_owned(),
@@ -47,11 +41,21 @@ pub(crate) fn store(environment: &Environment) -> (Vec<Check>, Option<Settings>)
         _ => "merge: two requests at once on one session both count, key by key".to_owned(),
     });
     let is_wrong = |checks: &[Check]| checks.iter().any(|check| check.verdict == Verdict::Bad);
-    if kind == Some(StoreKind::Cookie) || is_wrong(&protection) {
+    let (wrong_protection, wrong_conflict) = (is_wrong(&protection), is_wrong(&conflict));
+    let mut variables = STORE.to_vec();
+    variables.extend(PROTECTION.iter().filter(|_| !wrong_protection));
+    variables.extend(CONFLICT.iter().filter(|_| !wrong_conflict));
+    let (mut checks, settings) = read("store", &variables, environment, |settings| match settings.store() {
+        StoreKind::Cookie => "cookie: a session cannot be recalled, a copy of the cookie lives to its end".to_owned(),
+        StoreKind::Memcached => "memcached: a logout ends a session for every copy of its cookie".to_owned(),
+        _ => "memory: for tests and local development, gone with the process".to_owned(),
+    });
+    let kind = settings.as_ref().map(Settings::store);
+    if kind == Some(StoreKind::Cookie) || wrong_protection {
         checks.extend(protection);
     }
-    if kind.is_some_and(|kind| kind != StoreKind::Cookie) || is_wrong(&conflict) {
-        checks.extend(conflict);
+    if kind.is_some_and(|kind| kind != StoreKind::Cookie) || wrong_conflict {
+        checks.extend(conflict.into_iter().filter(|check| check.verdict != Verdict::Warning));
     }
     (checks, settings)
 }
