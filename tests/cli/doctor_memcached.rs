@@ -204,6 +204,16 @@ fn a_node_that_nothing_reaches_is_told_with_the_way_in() {
     assert!(ran.out.contains(&format!("\n              -> {way_out}\n")), "{}", ran.out);
 }
 
+#[test]
+fn a_node_without_a_connection_left_is_told_from_one_that_hangs() {
+    let node = Script::start(|_, _| Say::Last(b"ERROR Too many open connections\r\n".to_vec()));
+    let row = "  engine      bad      it answers \"ERROR Too many open connections\"
+              -> it has none left: give it more (`-c`), or its functions less (MEMCACHE_POOL_SIZE, reserved concurrency)
+";
+    let ran = doctor(&node.name(), &[]);
+    assert!(ran.code == 1 && ran.out.contains(row), "{}", ran.out);
+}
+
 /// A node that answers reads and loses writes, or refuses them.
 #[test]
 fn a_node_that_does_not_keep_what_it_takes_is_found_out() {

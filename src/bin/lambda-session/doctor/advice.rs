@@ -19,6 +19,9 @@ pub(crate) fn on(failure: &Failure) -> Option<String> {
             "nothing answers there: ask from inside the VPC, and let its security group take this port from you"
         }
         (Some(Step::ShakingHands), _) => tls(failure),
+        (Some(Step::Greeting), _) if failure.to_string().contains("Too many open connections") => {
+            "it has none left: give it more (`-c`), or its functions less (MEMCACHE_POOL_SIZE, reserved concurrency)"
+        }
         (Some(Step::Greeting), FailureKind::Refused) => {
             "give it memcached 1.6.12 or later, or name another server in MEMCACHE_SERVERS"
         }
