@@ -95,7 +95,7 @@ impl Keys {
     /// as the AWS Parameters and Secrets extension. Costs no I/O. That request waits for 2 s at most, and what goes wrong is
     /// answered 503, also what will not pass by itself.
     pub fn on_demand(secrets: impl Secrets) -> Self {
-        Self(Source::Live(Arc::new(Live::new(Box::new(secrets), random::system))))
+        Self(Source::Live(Arc::new(Live::new(Arc::new(secrets), random::system))))
     }
 
     /// The same as [`Keys::refreshed`] at a given time, with jitter from this source: for tests. Pauses are by tokio's clock, which a test can
@@ -105,7 +105,7 @@ impl Keys {
     ///
     /// As [`Keys::refreshed`].
     pub async fn refreshed_at(secrets: impl Secrets, now: SystemTime, random: RandomSource) -> Result<Self, Error> {
-        let live = Live::new(Box::new(secrets), random);
+        let live = Live::new(Arc::new(secrets), random);
         live.start(now).await?;
         Ok(Self(Source::Live(Arc::new(live))))
     }
@@ -172,13 +172,15 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// [`Secrets`] with its future boxed.
+/// [`Secrets`] with its future boxed, and free to be kept.
 trait AnySecrets: Send + Sync + 'static {
-    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send + '_>>;
+    fn fetch(self: Arc<Self>) -> Answer;
 }
 
+type Answer = Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send>>;
+
 impl<S: Secrets> AnySecrets for S {
-    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send + '_>> {
-        Box::pin(Secrets::fetch(self))
+    fn fetch(self: Arc<Self>) -> Answer {
+        Box::pin(async move { Secrets::fetch(&*self).await })
     }
 }

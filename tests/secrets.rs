@@ -26,6 +26,8 @@ enum Answer {
     Ring(Vec<(u64, u8)>),
     Fails(ErrorKind),
     Hangs,
+    /// A ring, after so many milliseconds.
+    Late(u64, Vec<(u64, u8)>),
 }
 
 impl Scripted {
@@ -56,6 +58,10 @@ impl Secrets for Scripted {
             Answer::Ring(keys) => ring(&keys),
             Answer::Fails(kind) => Err(Error::new(kind, "as scripted")),
             Answer::Hangs => std::future::pending().await,
+            Answer::Late(milliseconds, keys) => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                ring(&keys)
+            }
         }
     }
 }
@@ -268,6 +274,33 @@ async fn a_hanging_source_costs_half_a_second_at_most() {
     let start = tokio::time::Instant::now();
     assert!(opens(&store, &token, 302).await);
     assert_eq!(start.elapsed(), Duration::ZERO, "not twice in 30 s");
+}
+
+/// SS9: a source that always takes longer than a request waits is heard all the same, by the attempt after; its answer is as
+/// old as its question.
+#[tokio::test(start_paused = true)]
+async fn a_slow_source_is_heard_by_the_next_attempt() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    source.then(Answer::Late(900, vec![(0, 2)]));
+    let sealed_by = async |seed, seconds| {
+        let alone = CookieStore::encrypted(Keyring::new([secret(seed)]).unwrap());
+        opens(&alone, &seal(&store, seconds).await.unwrap(), seconds).await
+    };
+    assert!(sealed_by(1, 301).await);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert!(sealed_by(2, 331).await, "the revoked key is gone");
+    assert_eq!(source.calls(), 2, "with no second call");
+    seal(&store, 600).await.unwrap();
+    assert_eq!(source.calls(), 2);
+    seal(&store, 602).await.unwrap();
+    assert_eq!(source.calls(), 3, "due 300 s after the question, not after the answer");
+
+    // What was asked an hour ago, before the environment was frozen, is too old to go by.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    source.then(Answer::Ring(vec![(0, 3)]));
+    assert!(sealed_by(3, 4200).await);
+    assert_eq!(source.calls(), 4);
 }
 
 /// SS7, F17: environments that refresh at different times never meet a token that they cannot open, through a rotation.

@@ -1,7 +1,7 @@
 //! A ring that is fetched at start and refreshed on requests: when, for how long, and what serves meanwhile.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -10,18 +10,24 @@ use tracing::warn;
 use crate::keyring::Keyring;
 use crate::notice::Notice;
 use crate::random::RandomSource;
-use crate::secrets::AnySecrets;
 use crate::secrets::schedule::{self, Reserve};
+use crate::secrets::{Answer, AnySecrets};
 use crate::{Error, ErrorKind};
 
 /// A ring, and when it was and may be fetched.
 pub(super) struct Live {
-    secrets: Box<dyn AnySecrets>,
+    secrets: Arc<dyn AnySecrets>,
     random: RandomSource,
     state: Mutex<State>,
-    /// One fetch at a time.
-    fetching: tokio::sync::Mutex<()>,
+    /// One fetch at a time; one that took longer than a request waits stays here, and the next attempt hears its answer first.
+    fetching: tokio::sync::Mutex<Option<Fetch>>,
     trouble: Notice,
+}
+
+/// A question to the source, and when it was asked.
+struct Fetch {
+    asked: SystemTime,
+    answer: Answer,
 }
 
 struct State {
@@ -37,7 +43,7 @@ struct State {
 }
 
 impl Live {
-    pub(super) fn new(secrets: Box<dyn AnySecrets>, random: RandomSource) -> Self {
+    pub(super) fn new(secrets: Arc<dyn AnySecrets>, random: RandomSource) -> Self {
         let never = SystemTime::UNIX_EPOCH;
         let state = State { ring: None, fetched: never, due: never, unknown_due: never, is_failing: false };
         Self {
@@ -59,13 +65,15 @@ impl Live {
         let mut failed: u32 = 0;
         loop {
             let left = schedule::BUDGET.saturating_sub(begun.elapsed());
-            let error = match self.fetch(left.min(schedule::ATTEMPT)).await {
-                Ok(ring) => {
+            let wait = left.min(schedule::ATTEMPT);
+            let error = match tokio::time::timeout(wait, self.secrets.clone().fetch()).await {
+                Ok(Ok(ring)) => {
                     self.keep(ring, later(now, begun.elapsed()));
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::Unavailable => error,
-                Err(error) => return Err(error),
+                Ok(Err(error)) if error.kind() != ErrorKind::Unavailable => return Err(error),
+                Ok(Err(error)) => error,
+                Err(_) => late(wait),
             };
             failed = failed.saturating_add(1);
             let Some(pause) = schedule::pause(failed, begun.elapsed(), self.chance()) else {
@@ -119,7 +127,7 @@ impl Live {
         let reserve = self.state().reserve(now);
         let wait = schedule::wait_at_most(reserve).min(deadline.saturating_duration_since(Instant::now()));
         let begun = tokio::time::Instant::now();
-        let guard = match self.fetching.try_lock() {
+        let mut under_way = match self.fetching.try_lock() {
             Ok(guard) => guard,
             Err(_) if reserve == Reserve::Ring => return,
             Err(_) => match tokio::time::timeout(wait, self.fetching.lock()).await {
@@ -127,26 +135,36 @@ impl Live {
                 Err(_) => return,
             },
         };
+        if !self.is_due(now) {
+            return;
+        }
+        // Counts as failed until it has not: a request that is cancelled in the middle must not call forth the next.
+        self.state().due = later(now, schedule::retry_after(reserve, self.chance()));
+        // A source that always takes longer than a request waits would never be heard otherwise, and no key revoked.
+        if let Some(mut earlier) = under_way.take()
+            && let Ok(Ok(ring)) = tokio::time::timeout(wait / 2, &mut earlier.answer).await
         {
-            let mut state = self.state();
-            if !state.is_due(now) {
+            self.keep(ring, earlier.asked);
+            if !self.is_due(now) {
                 return;
             }
-            // Counts as failed until it has not: a request that is cancelled in the middle must not call forth the next.
-            state.due = later(now, schedule::retry_after(reserve, self.chance()));
         }
-        match self.fetch(wait.saturating_sub(begun.elapsed())).await {
-            Ok(ring) => self.keep(ring, now),
-            Err(error) => self.failed(&error, now),
+        let wait = wait.saturating_sub(begun.elapsed());
+        let fetch = under_way.insert(Fetch { asked: now, answer: self.secrets.clone().fetch() });
+        match tokio::time::timeout(wait, &mut fetch.answer).await {
+            Ok(answer) => {
+                *under_way = None;
+                match answer {
+                    Ok(ring) => self.keep(ring, now),
+                    Err(error) => self.failed(&error, now),
+                }
+            }
+            Err(_) => self.failed(&late(wait), now),
         }
-        drop(guard);
     }
 
-    async fn fetch(&self, wait: Duration) -> Result<Keyring, Error> {
-        tokio::time::timeout(wait, self.secrets.fetch()).await.unwrap_or_else(|_| {
-            let wait = wait.as_millis();
-            Err(Error::new(ErrorKind::Unavailable, format!("the source of the secrets gave no answer in {wait} ms")))
-        })
+    fn is_due(&self, now: SystemTime) -> bool {
+        self.state().is_due(now)
     }
 
     fn keep(&self, ring: Keyring, now: SystemTime) {
@@ -213,6 +231,11 @@ impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.state().ring)
     }
+}
+
+fn late(wait: Duration) -> Error {
+    let wait = wait.as_millis();
+    Error::new(ErrorKind::Unavailable, format!("the source of the secrets gave no answer in {wait} ms"))
 }
 
 /// A clock that went back by more than any interval of ours must not stop refreshing until it has caught up.
