@@ -136,6 +136,8 @@ async fn what_may_pass_is_unavailable() {
     let skewed = "Signature not yet current: 20261122T180000Z is still later than 20261122T170000Z";
     for (fault, expected) in [
         (refuses(400, "ThrottlingException", "Rate exceeded"), "SSM answers 400 ThrottlingException: Rate exceeded"),
+        (refuses(400, "KMSThrottledException", ""), "SSM answers 400 KMSThrottledException"),
+        (refuses(400, "RequestExpired", ""), "SSM answers 400 RequestExpired"),
         (refuses(429, "TooManyRequestsException", "slow"), "SSM answers 429 TooManyRequestsException: slow"),
         (refuses(500, "InternalServerError", "oops"), "SSM answers 500 InternalServerError: oops"),
         (refuses(503, "ServiceUnavailable", "later"), "SSM answers 503 ServiceUnavailable: later"),

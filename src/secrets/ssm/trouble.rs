@@ -35,8 +35,9 @@ const STAYING: [(&str, Remedy); 18] = [
     ("ValidationException", Remedy::Parameter),
 ];
 
-/// Codes with a 4xx status that may pass all the same: too many calls, slow ones, and a clock that is set right again.
-const PASSING: [&str; 10] = [
+/// Codes with a 4xx status that may pass all the same, besides throttling under any name: too many calls, slow ones, and a
+/// clock that is set right again.
+const PASSING: [&str; 7] = [
     "LimitExceededException",
     "RequestAbortedException",
     "RequestExpired",
@@ -44,9 +45,6 @@ const PASSING: [&str; 10] = [
     "RequestTimeTooSkewed",
     "RequestTimeout",
     "RequestTimeoutException",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
 ];
 
 /// How a message begins by which SSM says that our clock is wrong, under the same code as a wrong key.
@@ -67,8 +65,9 @@ enum Remedy {
 fn remedy(code: Option<&str>, status: u16, message: &str) -> Option<Remedy> {
     // Without a code it was not SSM that spoke, or not clearly.
     let code = code?;
+    let is_ours = (400..500).contains(&status) && status != 408 && status != 429;
     let is_clock = WRONG_CLOCK.iter().any(|start| message.starts_with(start));
-    if !(400..500).contains(&status) || status == 408 || status == 429 || is_clock || PASSING.contains(&code) {
+    if !is_ours || is_clock || code.contains("Throttl") || PASSING.contains(&code) {
         return None;
     }
     Some(STAYING.iter().find(|(known, _)| *known == code).map_or(Remedy::Unknown, |(_, remedy)| *remedy))
