@@ -142,7 +142,7 @@ impl Live {
         self.state().due = later(now, schedule::retry_after(reserve, self.chance()));
         // A source that always takes longer than a request waits would never be heard otherwise, and no key revoked.
         if let Some(mut earlier) = under_way.take()
-            && let Ok(Ok(ring)) = tokio::time::timeout(wait / 2, &mut earlier.answer).await
+            && let Ok(Ok(ring)) = tokio::time::timeout(wait.mul_f64(0.5), &mut earlier.answer).await
         {
             self.keep(ring, earlier.asked);
             if !self.is_due(now) {
