@@ -8,7 +8,7 @@ mod live;
 pub(crate) mod parameter;
 #[cfg(feature = "ssm")]
 mod quiet;
-pub mod schedule;
+mod schedule;
 #[cfg(feature = "ssm")]
 pub mod ssm;
 
@@ -80,7 +80,7 @@ impl From<Keyring> for Keys {
 impl Keys {
     /// Fetches the ring and keeps it fresh.
     ///
-    /// Trouble that may pass is met with further attempts for up to 8 s ([`schedule`]). After that this does not fail:
+    /// Trouble that may pass is met with further attempts, spread by full jitter, for up to 8 s. After that this does not fail:
     /// requests that ask for a session are answered 503 and ask the source again, every 1 to 5 s, until the ring is there;
     /// routes that never ask are served.
     ///

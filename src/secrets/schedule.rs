@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 /// How long one attempt may take (security.md, SS4).
-pub const ATTEMPT: Duration = Duration::from_secs(2);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(2);
 /// What a start has for all attempts and pauses (security.md, SS4): Lambda gives an environment 10 s to start.
-pub const BUDGET: Duration = Duration::from_secs(8);
+pub(crate) const BUDGET: Duration = Duration::from_secs(8);
 /// The longest that the first pause can be; it doubles from one to the next (security.md, SS4).
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest that any pause can be (security.md, SS4).
@@ -37,16 +37,7 @@ pub(crate) const FAR_AHEAD: Duration = Duration::from_secs(600);
 /// Full jitter: anything from nothing to the longest of that turn, by `chance` (0 to 1), so that environments that were
 /// refused together do not come back together; but a twentieth at the least, so that a generator that gives zeros only makes
 /// no storm. What is left of the budget bounds it too, less the tenth of a second that the last attempt has.
-///
-/// ```
-/// use lambda_session::secrets::schedule;
-/// use std::time::Duration;
-///
-/// assert_eq!(schedule::pause(1, Duration::ZERO, 1.0), Some(Duration::from_millis(100)));
-/// assert_eq!(schedule::pause(3, Duration::from_secs(1), 0.5), Some(Duration::from_millis(200)));
-/// assert_eq!(schedule::pause(9, schedule::BUDGET, 0.5), None);
-/// ```
-pub fn pause(failed: u32, passed: Duration, chance: f64) -> Option<Duration> {
+pub(crate) fn pause(failed: u32, passed: Duration, chance: f64) -> Option<Duration> {
     let left = BUDGET.checked_sub(passed)?.checked_sub(FIRST_PAUSE)?;
     if left < FIRST_PAUSE {
         return None;
@@ -93,4 +84,42 @@ pub(crate) fn wait_at_most(reserve: Reserve) -> Duration {
 /// Give or take a fifth.
 fn jittered(length: Duration, chance: f64) -> Duration {
     length.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// SS4: full jitter from 0.1 s, doubling to 2 s, inside 8 s in all.
+    #[test]
+    fn pauses_double_up_to_two_seconds_and_end_with_the_budget() {
+        for (name, failed, passed, chance, expected) in [
+            ("the first", 1, MS(0), 1.0, Some(MS(100))),
+            ("anywhere below", 1, MS(0), 0.3, Some(MS(30))),
+            ("not nothing", 1, MS(0), 0.0, Some(MS(5))),
+            ("the third", 3, MS(1000), 0.5, Some(MS(200))),
+            ("the fifth", 5, MS(1000), 1.0, Some(MS(1600))),
+            ("two seconds at most", 6, MS(1000), 1.0, Some(MS(2000))),
+            ("after very many", u32::MAX, MS(1000), 1.0, Some(MS(2000))),
+            ("what is left, less the last attempt's time", 9, MS(7000), 1.0, Some(MS(900))),
+            ("the last", 9, MS(7800), 1.0, Some(MS(100))),
+            ("too late", 9, MS(7801), 0.0, None),
+            ("over", 9, MS(9000), 0.0, None),
+        ] {
+            assert_eq!(pause(failed, passed, chance), expected, "{name}");
+        }
+    }
+
+    /// SS6: when a ring is fetched again, by what there is meanwhile.
+    #[test]
+    fn a_ring_is_fetched_after_five_minutes_and_after_a_failure_sooner() {
+        for (chance, refresh, without_ring) in [(0.0, 240, 1), (0.5, 300, 3), (1.0, 360, 5)] {
+            assert_eq!(refresh_after(chance).as_secs_f64().round() as u64, refresh);
+            assert_eq!(retry_after(Reserve::None, chance), Duration::from_secs(without_ring));
+            assert_eq!(retry_after(Reserve::Ring, chance), Duration::from_secs(30));
+        }
+        assert_eq!((wait_at_most(Reserve::Ring), wait_at_most(Reserve::None)), (MS(500), MS(2000)));
+    }
 }
