@@ -216,6 +216,32 @@ fn a_write_that_was_not_alone_is_told() {
     );
 }
 
+/// What is written is not called a failure to write.
+#[test]
+fn a_write_that_cannot_be_read_back_is_told() {
+    let (place, ssm) = (Place::new(), Ssm::holding(three(), 60));
+    ssm.state().refused_after_ours = Some(("GetParameter ThrottlingException", ""));
+    let ran = ssm.keys(&place, "rotate");
+    let told = "lambda-session: version 2 of /shop/prod/session/keys is written; whether somebody wrote after it is not known: \
+                cannot read parameter /shop/prod/session/keys: SSM answers ThrottlingException\n";
+    assert_eq!((ran.code, ran.err.as_str(), ids(&ssm).len()), (3, told, 4));
+}
+
+/// CL4: a reader who has seen enough is no reason to panic, and no rotation is called done that is not.
+#[test]
+fn a_closed_pipe_writes_nothing() {
+    let (place, ssm) = (Place::new(), Ssm::holding(three(), 60));
+    for (words, code) in [("list", 0), ("prune --older-than 300d", 0), ("rotate --dry-run", 0), ("rotate", 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(&["keys"]);
+        command.args(words.split_whitespace()).envs(ssm.variables()).stdout(writer).stderr(Stdio::piped());
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!((ran.code, ran.err.lines().count()), (code, usize::try_from(code).unwrap()), "{words}: {ran:?}");
+    }
+    assert_eq!(ssm.take("PutParameter").len(), 0);
+}
+
 /// One line that names what is missing, and nothing of the service's message, which may repeat a value.
 #[test]
 fn what_may_not_be_done_is_said_in_one_line() {

@@ -30,6 +30,8 @@ pub(crate) struct State {
     /// What somebody else writes right before, and right after, our write.
     pub(crate) before_ours: Option<String>,
     pub(crate) after_ours: Option<String>,
+    /// What is refused from our write on.
+    pub(crate) refused_after_ours: Option<(&'static str, &'static str)>,
 }
 
 impl Ssm {
@@ -167,6 +169,7 @@ impl State {
                 self.versions.push((body["Value"].as_str().unwrap().to_owned(), now()));
                 let version = self.versions.len();
                 self.versions.extend(self.after_ours.take().map(|text| (text, now())));
+                self.refused = self.refused_after_ours;
                 ("200 OK", json!({"Version": version, "Tier": "Standard"}))
             }
             other => panic!("{other} is none of ours"),

@@ -143,15 +143,22 @@ fn told(plan: Plan, writing: &Writing, out: &mut Out) -> Result<Option<Ring>, Fa
         Plan::Nothing(why) => return out.line(why).map(|()| None),
         Plan::Write { ring, effects } => (ring, effects),
     };
+    match tell_effects(&effects, out) {
+        Ok(()) if writing.dry_run => out.line(out.paint(Style::Note, "dry run: nothing is written")).map(|()| None),
+        // A quiet end would look like a rotation that is done.
+        Err(Failure::Closed) if !writing.dry_run => Err(Failure::Refused(
+            "standard output is closed, so nobody was told what this does: nothing is written".into(),
+        )),
+        result => result.map(|()| Some(ring)),
+    }
+}
+
+fn tell_effects(effects: &[String], out: &mut Out) -> Result<(), Failure> {
     for effect in effects {
         let hurts = effect.starts_with(plan::HURTS);
-        out.line(if hurts { out.paint(Style::Bad, effect) } else { effect })?;
+        out.line(if hurts { out.paint(Style::Bad, effect) } else { effect.clone() })?;
     }
-    if writing.dry_run {
-        out.line(out.paint(Style::Note, "dry run: nothing is written"))?;
-    }
-    out.flush()?;
-    Ok(Some(ring).filter(|_| !writing.dry_run))
+    out.flush()
 }
 
 /// SSM has no compare-and-set: whether somebody else wrote meanwhile shows only afterwards.
@@ -163,13 +170,18 @@ async fn confirm_written(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let name = parameter.name();
-    let after = parameter.read().await?.map_or(version, |stored| stored.version);
-    match verdict::of(before, version, after) {
-        Verdict::Done => {
+    let read = parameter.read().await;
+    let after = read.as_ref().ok().and_then(Option::as_ref).map_or(version, |stored| stored.version);
+    match (verdict::of(before, version, after), read) {
+        (Verdict::Done, Err(failure)) => Err(Failure::Environment(format!(
+            "version {version} of {name} is written; whether somebody wrote after it is not known: {}",
+            failure.message()
+        ))),
+        (Verdict::Done, Ok(_)) => {
             out.line(out.paint(Style::Good, format!("written: version {version} of {name}")))?;
             out.flush()
         }
-        Verdict::Overwrote(others) => {
+        (Verdict::Overwrote(others), _) => {
             let mut lost = Vec::new();
             for other in others.clone() {
                 let stored = parameter.read_version(other).await;
@@ -177,7 +189,7 @@ async fn confirm_written(
             }
             Err(Failure::Refused(verdict::overwrote(name, version, others, &lost)))
         }
-        Verdict::Overwritten(by) => Err(Failure::Refused(format!(
+        (Verdict::Overwritten(by), _) => Err(Failure::Refused(format!(
             "somebody wrote version {by} of {name} right after ours, version {version}: look at what is there with \
              `lambda-session keys list`, and run this again if the change is not in it"
         ))),

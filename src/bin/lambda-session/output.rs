@@ -19,6 +19,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What it tells a person.
+    #[cfg(feature = "ssm")]
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Closed => "standard output is closed",
+            Self::Refused(text) | Self::Usage(text) | Self::Environment(text) => text,
+        }
+    }
+
     fn from_write(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::Closed
