@@ -112,5 +112,5 @@ build: toolchain ## The example and the command line, as released
 # What `sam build --build-in-source` calls for the function in template.yaml.
 .PHONY: build-SessionFunction
 build-SessionFunction: toolchain
-	$(CARGO) build --locked --release --all-features --bin bootstrap
+	$(CARGO) build --locked --release --features memcached,ssm --bin bootstrap
 	cp target/release/bootstrap "$(ARTIFACTS_DIR)/"
