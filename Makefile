@@ -78,6 +78,7 @@ e2e: build ## The built function in Lambda's own emulator and in cargo lambda, w
 lint: toolchain ## Format, clippy with warnings denied, the template
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
+	$(CARGO) fmt --manifest-path benches/memcached/Cargo.toml --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
@@ -96,6 +97,12 @@ bench: build ## Speed beside named peers, in one run: per event, cold start, mem
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/Cargo.toml
 	target/peers/release/drive --ours target/release/bootstrap
 	$(CARGO) bench --locked --bench session
+	$(MAKE) bench-memcached
+
+.PHONY: bench-memcached
+bench-memcached: toolchain peers ## The memcached client beside named peers: per deed, per node, what it says besides
+	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/memcached/Cargo.toml
+	target/peers/release/lambda-session-bench-memcached
 
 .PHONY: faults
 faults: toolchain peers ## What the session store must survive, done to it: figures owed and measured (FAULTS="F5")

@@ -11,7 +11,7 @@ use tokio::{sync::SemaphorePermit, time::sleep_until};
 
 use super::breaker::Blow;
 use super::client::{Limit, Shared};
-use super::clock::Start;
+use super::clock::{Moment, Start};
 use super::cluster::Source;
 use super::connection::{Answer, Broken, Connection, Exchanged};
 use super::dial::Dialled;
@@ -45,7 +45,7 @@ impl<'a> Attempt<'a> {
                 let done = match self.begin(connection, start, times.exchange, until) {
                     Err(attempted) => Err(attempted),
                     Ok((connection, end)) => {
-                        let (opaque, ask_nodes) = (self.shared.opaque(), self.is_due());
+                        let (opaque, ask_nodes) = (self.shared.opaque(), self.is_due(start.moment));
                         let heard = connection.exchange(command, opaque, ask_nodes, start.instant, end).await;
                         match self.end(heard, command, start, end) {
                             Ok((answer, connection)) => Ok(self.keep(answer, connection, start)),
@@ -136,7 +136,7 @@ impl<'a> Attempt<'a> {
         let suspect = idle >= times.suspect;
         let reads = matches!(command, Command::Get { .. });
         let most = if suspect && !reads { times.suspect_exchange } else { times.exchange };
-        let first = self.exchange(connection, command, self.is_due(), start, most, until);
+        let first = self.exchange(connection, command, self.is_due(start.moment), start, most, until);
         if suspect && reads {
             return self.hedge(first, command, start, until).await;
         }
@@ -262,7 +262,7 @@ impl<'a> Attempt<'a> {
         let most = self.shared.settings.times.dial;
         let began = Instant::now();
         let limit = until.min(later(began, most));
-        let ask_nodes = self.is_due();
+        let ask_nodes = self.is_due(self.shared.settings.clock.now());
         let dialled = self.shared.dialler.dial(&self.node.address, self.node.listed(), ask_nodes, limit).await;
         let Dialled { connection, engine, offer } =
             dialled.map_err(|undialled| Attempted::undialled(self, undialled, began, limit))?;
@@ -333,14 +333,14 @@ impl<'a> Attempt<'a> {
 
     fn keep(&self, answer: Answer, connection: Option<Connection>, start: Start) -> Answer {
         if let Some(connection) = connection {
-            self.node.pool.put(connection, self.shared.settings.clock.end(start));
+            self.node.pool.put(connection, start.moment);
         }
         answer
     }
 
     /// Whether the next command is to ask for the list of nodes too.
-    fn is_due(&self) -> bool {
-        self.shared.cluster.is_due(&self.shared.settings.clock)
+    fn is_due(&self, now: Moment) -> bool {
+        self.shared.cluster.is_due(now)
     }
 
     /// Until when an operation may take that finds an open connection.

@@ -74,19 +74,6 @@ impl Clock {
             Source::Other(_) => Start { moment, instant: Instant::now() },
         }
     }
-
-    /// The end of something, by the monotonic clock alone. What the wall clock has done meanwhile more than that one, as
-    /// when the environment was frozen, counts as time that has passed since the end: so much longer is what rests idle.
-    pub(crate) fn end(&self, start: Start) -> Moment {
-        match &self.0 {
-            Source::System => {
-                let monotonic = Instant::now();
-                let passed = monotonic.saturating_duration_since(start.instant);
-                Moment { monotonic, wall: start.moment.wall.checked_add(passed).unwrap_or(start.moment.wall) }
-            }
-            Source::Other(now) => now(),
-        }
-    }
 }
 
 impl fmt::Debug for Clock {
@@ -103,21 +90,6 @@ pub(crate) fn random_bits() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A freeze in the middle of an exchange makes its connection as old as the freeze was long.
-    #[test]
-    fn a_freeze_before_the_end_counts_as_one_after_it() {
-        let hour = Duration::from_secs(3600);
-        let mut start = Clock::system().start();
-        start.moment.wall -= hour;
-        let idle = Moment::now().since(Clock::system().end(start));
-        assert!(idle > hour / 2 && idle < 2 * hour, "{idle:?}");
-        let still = Clock::new({
-            let moment = start.moment;
-            move || moment
-        });
-        assert_eq!(still.end(still.start()), start.moment);
-    }
 
     #[test]
     fn the_longer_of_both_clocks_counts() {

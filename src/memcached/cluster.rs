@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::address::Address;
-use super::clock::{Clock, Moment};
+use super::clock::Moment;
 use super::connection::Offer;
 use super::node::Node;
 use super::observer::Event;
@@ -109,11 +109,10 @@ impl Cluster {
     }
 
     /// Whether the next command is to ask for the list too. Whoever is told so asks; nobody else does for a while.
-    pub(crate) fn is_due(&self, clock: &Clock) -> bool {
+    pub(crate) fn is_due(&self, now: Moment) -> bool {
         if self.endpoint.is_none() {
             return false;
         }
-        let now = clock.now();
         let mut asked = self.asked();
         let older = |moment: Option<Moment>, age| moment.is_none_or(|moment| now.since(moment) > age);
         let due = older(asked.confirmed, self.settings.times.list) && older(asked.asked, ASK_AGAIN_AFTER);

@@ -193,13 +193,13 @@ impl Connection {
         }
     }
 
-    /// When it was last given back.
+    /// When its last exchange began.
     pub(crate) fn used(&self) -> Moment {
         self.0.used
     }
 
-    pub(crate) fn use_until(&mut self, now: Moment) {
-        self.0.used = now;
+    pub(crate) fn use_at(&mut self, used: Moment) {
+        self.0.used = used;
     }
 
     /// To whom it is open, where no certificate was checked for another name.

@@ -13,7 +13,7 @@ use tokio::{
 use super::clock::Moment;
 use super::connection::Connection;
 
-/// A connection that was idle for less than this is not looked at: nothing froze meanwhile.
+/// A connection whose last exchange began less than this ago is not looked at: nothing froze meanwhile.
 const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Idle connections, and permits for as many as may be in use.
@@ -48,7 +48,7 @@ impl Idle {
 /// What the pool had.
 pub(crate) struct Taken {
     pub(crate) connection: Option<Connection>,
-    /// How long that was idle.
+    /// How long ago its last exchange began.
     pub(crate) idle: Duration,
     /// How many were thrown away: too old, and closed by the peer.
     pub(crate) aged: usize,
@@ -94,9 +94,10 @@ impl Pool {
         }
     }
 
-    /// Puts a connection back that was used until `now`.
-    pub(crate) fn put(&self, mut connection: Connection, now: Moment) {
-        connection.use_until(now);
+    /// Puts a connection back whose last exchange began at `used`. When that ended would cost one more look at the clock,
+    /// and is at most the limit of an exchange later: by so much too soon does the connection count as idle for long.
+    pub(crate) fn put(&self, mut connection: Connection, used: Moment) {
+        connection.use_at(used);
         let mut idle = self.lock();
         if !idle.closed {
             idle.connections.push(connection);

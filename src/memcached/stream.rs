@@ -38,7 +38,8 @@ impl Stream {
     /// and how many bytes it took. `sent` tells whether the server may have all of `output`, even if this is dropped: a
     /// command of which a byte is missing is never carried out.
     ///
-    /// Written as one function to be polled: as a chain of `async` ones it took twice as many instructions.
+    /// Written as one function to be polled: a chain of `async` ones moves what it finds from hand to hand (250 more
+    /// instructions an exchange, by callgrind).
     pub(crate) fn converse<T>(
         &mut self,
         output: &[u8],

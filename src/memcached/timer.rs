@@ -1,13 +1,13 @@
 //! A limit for one exchange after another, on one timer.
 //!
-//! An exchange takes a fraction of a millisecond and its limit is 100 of them. Setting a timer up for each and taking it
-//! down again costs more than all parsing (measured: README of `benches/memcached`). So a connection keeps its timer: it
-//! is left where an earlier exchange set it, and moved on only if it goes off before the limit of the one under way.
+//! An exchange takes a fraction of a millisecond and its limit is 100 of them. To set a timer up for each, and to take it
+//! down again, is to lock the runtime's timers twice for something that never goes off. So a connection keeps its timer:
+//! it is left where an earlier exchange set it, and moved on only if it goes off before the limit of the one under way.
 
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -18,7 +18,13 @@ use tokio::{
 
 /// The timer of one connection; set up when somebody first has to wait.
 #[derive(Default)]
-pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Timer(Option<Armed>);
+
+struct Armed {
+    sleep: Pin<Box<Sleep>>,
+    /// Whom it wakes.
+    waker: Waker,
+}
 
 impl Timer {
     /// What comes of `future`; `None` if it takes until `limit`.
@@ -34,10 +40,23 @@ impl Timer {
     }
 
     fn poll(&mut self, limit: tokio::time::Instant, context: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(limit)));
-        if sleep.deadline() > limit || sleep.is_elapsed() {
-            sleep.as_mut().reset(limit);
-        }
+        let sleep = match &mut self.0 {
+            Some(Armed { sleep, waker }) => {
+                let stands = sleep.deadline() <= limit && !sleep.is_elapsed();
+                if stands && waker.will_wake(context.waker()) {
+                    return Poll::Pending;
+                }
+                if !stands && sleep.deadline() != limit {
+                    sleep.as_mut().reset(limit);
+                }
+                waker.clone_from(context.waker());
+                sleep
+            }
+            unset => {
+                let (sleep, waker) = (Box::pin(sleep_until(limit)), context.waker().clone());
+                &mut unset.insert(Armed { sleep, waker }).sleep
+            }
+        };
         loop {
             // Whatever else the task has done: bytes that come without end shall not keep the time from being looked at.
             ready!(pin!(unconstrained(sleep.as_mut())).poll(context));

@@ -159,14 +159,13 @@ fn a_node_that_stays_is_the_same_and_one_that_moved_begins_anew() {
 fn the_list_is_asked_for_once_a_minute_and_by_one_command() {
     let cluster = discovered();
     let start = Moment::now();
-    let moment = move |seconds| Moment { wall: start.wall + Duration::from_secs(seconds), ..start };
-    let at = |seconds| Clock::new(move || moment(seconds));
-    assert!(cluster.is_due(&at(0)), "at the beginning");
-    assert!(!cluster.is_due(&at(0)), "somebody is asking");
-    cluster.learn(nodes("1\na||1\n"), Source::Node, moment(0)).unwrap();
-    assert!(!cluster.is_due(&at(60)));
-    assert!(cluster.is_due(&at(61)));
-    assert!(!cluster.is_due(&at(62)), "somebody is asking");
-    assert!(cluster.is_due(&at(72)), "that brought nothing");
-    assert!(!fixed("a:1").is_due(&at(0)), "nodes that were set");
+    let at = |seconds| Moment { wall: start.wall + Duration::from_secs(seconds), ..start };
+    assert!(cluster.is_due(at(0)), "at the beginning");
+    assert!(!cluster.is_due(at(0)), "somebody is asking");
+    cluster.learn(nodes("1\na||1\n"), Source::Node, at(0)).unwrap();
+    assert!(!cluster.is_due(at(60)));
+    assert!(cluster.is_due(at(61)));
+    assert!(!cluster.is_due(at(62)), "somebody is asking");
+    assert!(cluster.is_due(at(72)), "that brought nothing");
+    assert!(!fixed("a:1").is_due(at(0)), "nodes that were set");
 }

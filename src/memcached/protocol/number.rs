@@ -1,6 +1,6 @@
 //! Numbers as text: decimal, and 16 hex digits in lower case.
 //!
-//! By hand, since a command holds four of them: `write!` takes ten times as many instructions.
+//! By hand, since every command holds several: `write!` took 600 of the 8,000 instructions of an exchange (callgrind).
 
 /// Appends a number in decimal.
 pub(super) fn push_decimal(number: u64, out: &mut Vec<u8>) {
