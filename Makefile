@@ -106,7 +106,7 @@ bench-memcached: toolchain peers ## The memcached client beside named peers: per
 
 .PHONY: faults
 faults: toolchain peers ## What the session store must survive, done to it: figures owed and measured (FAULTS="F5")
-	@$(CARGO) test --locked --release --no-default-features --features memcached --test faults -- $(FAULTS)
+	@$(CARGO) test --locked --profile quick --no-default-features --features memcached --test faults -- $(FAULTS)
 
 .PHONY: fuzz
 fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)

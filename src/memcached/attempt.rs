@@ -87,7 +87,8 @@ impl<'a> Attempt<'a> {
         };
         let until = self.warm_limit(limit, start);
         let done = self.on_open(connection, idle, command, start, until).await;
-        limit.spend(began.instant);
+        // Waiting for a permit is bounded by the whole, not by what operations take: else the next one would have no time.
+        limit.spend(start.instant);
         done
     }
 
@@ -102,7 +103,7 @@ impl<'a> Attempt<'a> {
     async fn wait_for_permit(&self, limit: Instant) -> Result<SemaphorePermit<'_>, Failure> {
         self.node.pool.permit(limit).await.ok_or_else(|| {
             let (size, name) = (self.shared.settings.pool_size, self.node.name());
-            let message = format!("all {size} connections to cache node {name} are in use");
+            let message = format!("all {size} connections to cache node {name} are in use: allow more, or fewer requests at once");
             Failure::new(FailureKind::Unavailable, message)
         })
     }
