@@ -109,7 +109,7 @@ impl Pool {
         std::mem::take(&mut self.lock().connections).len()
     }
 
-    /// The same, but for what was put back since `moment`: that one has just answered.
+    /// The same, but for those whose last exchange began at `moment` or later: they have just answered.
     pub(crate) fn clear_before(&self, moment: Moment) -> usize {
         let mut idle = self.lock();
         let before = idle.connections.len();
