@@ -103,7 +103,9 @@ impl<'a> Attempt<'a> {
     async fn wait_for_permit(&self, limit: Instant) -> Result<SemaphorePermit<'_>, Failure> {
         self.node.pool.permit(limit).await.ok_or_else(|| {
             let (size, name) = (self.shared.settings.pool_size, self.node.name());
-            let message = format!("all {size} connections to cache node {name} are in use: allow more, or fewer requests at once");
+            let message = format!(
+                "all {size} connections to cache node {name} are in use: allow more, or fewer requests at once"
+            );
             Failure::new(FailureKind::Unavailable, message)
         })
     }

@@ -123,19 +123,13 @@ impl MemcachedStore {
         stored::seal(key, Place { id: &spot.id, key: spot.key.as_str() }, stored, self.random)
     }
 
-    /// What is there now.
-    async fn look(&self, spot: &Spot, call: &Call) -> Result<Option<(Stored, Version, bool)>, Error> {
-        let value = self.client.get(spot.node, &spot.key, limit(call)).await.map_err(failed)?;
-        let Some(Value { bytes, cas }) = value else { return Ok(None) };
-        let opened = self.open(spot, &bytes, call).await?;
-        Ok(opened.map(|(stored, is_stale)| (stored, Version(cas), is_stale)))
-    }
-
     /// What somebody else has stored here meanwhile: `None` if the session is no more.
     async fn theirs(&self, spot: &Spot, call: &Call) -> Result<Option<Loaded>, Error> {
-        Ok(match self.look(spot, call).await? {
-            Some((Stored::Live(record), version, stale_key)) => Some(Loaded { record, version, stale_key }),
-            Some((Stored::Retired { .. }, ..)) | None => None,
+        let value = self.client.get(spot.node, &spot.key, limit(call)).await.map_err(failed)?;
+        let Some(Value { bytes, cas }) = value else { return Ok(None) };
+        Ok(match self.open(spot, &bytes, call).await? {
+            Some((Stored::Live(record), stale_key)) => Some(Loaded { record, version: Version(cas), stale_key }),
+            Some((Stored::Retired { .. }, _)) | None => None,
         })
     }
 

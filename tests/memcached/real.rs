@@ -226,7 +226,13 @@ fn waiting_for_a_connection_ends_at_the_deadline() {
         let began = std::time::Instant::now();
         let waited = client.get_and_touch(node, &key("k"), minute(), began + Duration::from_millis(50)).await;
         let failure = waited.unwrap_err();
-        assert_eq!(failure.to_string(), format!("all 1 connections to cache node {} are in use: allow more, or fewer requests at once", server.name()));
+        assert_eq!(
+            failure.to_string(),
+            format!(
+                "all 1 connections to cache node {} are in use: allow more, or fewer requests at once",
+                server.name()
+            )
+        );
         assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
         server.signal("-CONT");
         assert_eq!(busy.await.unwrap().unwrap(), None);
