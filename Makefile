@@ -12,6 +12,8 @@ STORE ?=
 LOCAL_FEATURES = cli$(if $(filter memcached,$(STORE)),$(comma)memcached)
 comma := ,
 IN_STORE = $(if $(STORE),SESSION_STORE=$(STORE)) $(if $(filter memcached,$(STORE)),e2e/with-memcached.sh)
+# The function as it is deployed: all features but the command line's, which would bring more of the AWS SDK along.
+BUILD_FUNCTION = $(CARGO) build --locked --release --features memcached,ssm --bin bootstrap
 export CARGO_TERM_COLOR ?= auto
 
 .PHONY: help
@@ -79,6 +81,7 @@ lint: toolchain ## Format, clippy with warnings denied, the template
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
 	$(CARGO) fmt --manifest-path benches/memcached/Cargo.toml --check
+	$(CARGO) fmt --manifest-path benches/peers/plain_fetch/Cargo.toml --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
@@ -93,9 +96,11 @@ doc: toolchain ## The documentation, with warnings denied
 check: lint test doc e2e ## All that a change must pass
 
 .PHONY: bench
-bench: build ## Speed beside named peers, in one run: per event, cold start, memory; then in process
+bench: toolchain peers ## Speed beside named peers, in one run: per event, cold start, memory; then in process
+	$(BUILD_FUNCTION)
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/Cargo.toml
-	target/peers/release/drive --ours target/release/bootstrap
+	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/plain_fetch/Cargo.toml
+	target/peers/release/drive --ours target/release/bootstrap --plain-fetch target/peers/release/plain_fetch
 	$(CARGO) bench --locked --bench session
 	$(MAKE) bench-memcached
 
@@ -119,5 +124,5 @@ build: toolchain ## The example and the command line, as released
 # What `sam build --build-in-source` calls for the function in template.yaml.
 .PHONY: build-SessionFunction
 build-SessionFunction: toolchain
-	$(CARGO) build --locked --release --features memcached,ssm --bin bootstrap
+	$(BUILD_FUNCTION)
 	cp target/release/bootstrap "$(ARTIFACTS_DIR)/"

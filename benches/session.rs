@@ -1,16 +1,23 @@
 //! In process: a session restored, changed and committed through the layer, at 100 B, 1 KB and 3 KB; an untouched one;
-//! and a request with 10 KB of foreign cookies. Beside each a peer in the same run where there is one.
+//! a request with 10 KB of foreign cookies; and a ring that is refreshed beside one that stays. Beside each a peer in the
+//! same run where there is one.
 #![allow(missing_docs)]
 
-use std::{convert::Infallible, hint::black_box, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use lambda_session::{
-    Lifetime, Record, Session, SessionLayer, Token, Values,
+    Error, Lifetime, Record, Session, SessionLayer, Token, Values,
     cookie::Candidates,
     keyring::{Keyring, Secret},
+    secrets::{Keys, Secrets},
     store::{Call, CookieStore, Found, MemoryStore, Store},
 };
 use tower::{Layer, Service, service_fn};
@@ -120,7 +127,7 @@ fn wrong_tags(_: &mut Criterion) {
     for (name, store) in [("encrypted", CookieStore::encrypted(keyring())), ("signed", CookieStore::signed(keyring()))]
     {
         let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_369_800);
-        let deadline = std::time::Instant::now() + Duration::from_secs(3_600);
+        let deadline = Instant::now() + Duration::from_secs(3_600);
         let call = Call::new(time, deadline, Lifetime::default(), "__Host-session", "");
         let record = Record::new(br#"{"user":"alice"}"#.to_vec(), time).unwrap();
         let sealed = URL_SAFE_NO_PAD.decode(now(store.create(&record, &call)).unwrap().as_str()).unwrap();
@@ -132,7 +139,7 @@ fn wrong_tags(_: &mut Criterion) {
         let tokens = [wrong(sealed.len() - 16), wrong(sealed.len() - 1)];
         let mut samples = [Vec::new(), Vec::new()];
         for turn in 0..200_000 {
-            let start = std::time::Instant::now();
+            let start = Instant::now();
             let found = now(store.load(black_box(&tokens[turn % 2]), &call)).unwrap();
             let elapsed = start.elapsed().as_nanos() as f64;
             assert!(matches!(found, Found::Nothing));
@@ -152,9 +159,71 @@ fn wrong_tags(_: &mut Criterion) {
     }
 }
 
+/// Secrets that are there at once.
+struct AtHand;
+
+impl Secrets for AtHand {
+    async fn fetch(&self) -> Result<Keyring, Error> {
+        Ok(keyring())
+    }
+}
+
+/// What a request pays for a ring that is refreshed while it is fresh: the same with one that stays beside it, one task at
+/// a time and 64 on two threads, in turn. Prints the median of the rounds, and of their ratios.
+fn fresh_rings(_: &mut Criterion) {
+    const ROUNDS: usize = 200;
+    const REQUESTS: usize = 64 * 64;
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let refreshed = threads.block_on(Keys::refreshed(AtHand)).unwrap();
+    let layers =
+        [Keys::from(keyring()), refreshed].map(|keys| SessionLayer::<Values>::new(CookieStore::encrypted(keys)));
+    let filled = now(layers[0].layer(service_fn(fill)).call(request("/100", None))).unwrap();
+    let cookie = pair(&filled);
+    let mut of_one_task = [f64::NAN; 2];
+    for tasks in [1, 64] {
+        let mut nanos = [Vec::new(), Vec::new()];
+        for round in 0..ROUNDS {
+            for place in [round % 2, 1 - round % 2] {
+                let (layer, cookie) = (&layers[place], &cookie);
+                let start = Instant::now();
+                threads.block_on(async {
+                    let tasks = (0..tasks).map(|_| {
+                        let (mut service, cookie) = (layer.layer(service_fn(change)), cookie.clone());
+                        tokio::spawn(async move {
+                            for _ in 0..REQUESTS / tasks {
+                                black_box(service.call(request("/", Some(&cookie))).await.unwrap());
+                            }
+                        })
+                    });
+                    for task in tasks.collect::<Vec<_>>() {
+                        task.await.unwrap();
+                    }
+                });
+                nanos[place].push(start.elapsed().as_nanos() as f64 / REQUESTS as f64);
+            }
+        }
+        let ratio = median(nanos[1].iter().zip(&nanos[0]).map(|(live, fixed)| live / fixed).collect());
+        let [fixed, live] = nanos.map(median);
+        println!(
+            "fresh ring, {tasks:2} tasks: given {fixed:.0} ns a request, refreshed {live:.0} ns, ratio {ratio:.3}"
+        );
+        if tasks == 1 {
+            of_one_task = [fixed, live];
+        } else {
+            let [fixed, live] = [fixed / of_one_task[0], live / of_one_task[1]];
+            println!("fresh ring, 64 tasks beside one: given {fixed:.3}, refreshed {live:.3} of the time a request");
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = sessions, untouched, cookies, wrong_tags
+    targets = sessions, untouched, cookies, wrong_tags, fresh_rings
 }
 criterion_main!(benches);

@@ -10,15 +10,18 @@ use std::{
 use clap::Parser;
 
 use browser::{Errand, Kind};
-use program::{Cores, Placement, Program, Recipe};
+use program::{Cores, Placement, Program, Recipe, SECRET};
 use sheet::{FLOOR, Sheet};
 
 mod api;
 mod browser;
 mod event;
+mod fetch;
 mod program;
 mod report;
 mod sheet;
+mod ssm;
+mod wire;
 
 /// Times `bootstrap` against the bare handler and the peers beside this program.
 ///
@@ -28,6 +31,12 @@ struct Arguments {
     /// Our shipped `bootstrap`; without it only the peers are timed
     #[arg(long, value_name = "PATH")]
     ours: Option<PathBuf>,
+    /// The peer that fetches its secret from SSM; with it and ours, cold starts with SSM are timed as well
+    #[arg(long, value_name = "PATH", requires = "ours")]
+    plain_fetch: Option<PathBuf>,
+    /// Nothing but cold starts with SSM
+    #[arg(long, requires = "plain_fetch")]
+    only_fetches: bool,
     /// Where the driver and the program that has its turn run
     #[arg(long, value_enum, default_value_t = Placement::Together)]
     cores: Placement,
@@ -62,7 +71,6 @@ fn compare(arguments: &Arguments) -> Result<bool, String> {
     let events = arguments.events.unwrap_or(events).max(1);
     let starts = arguments.starts.unwrap_or(starts).max(1);
     let recipes = recipes(arguments.ours.as_deref())?;
-    let titles: Vec<&str> = recipes.iter().map(|recipe| recipe.title).collect();
     let logs = env::temp_dir().join(format!("lambda-session-peers-{}", std::process::id()));
     fs::create_dir_all(&logs).map_err(|error| format!("no directory for logs: {error}"))?;
     let cores = Cores::pin(arguments.cores).map_err(|error| format!("nothing can be pinned: {error}"))?;
@@ -71,15 +79,34 @@ fn compare(arguments: &Arguments) -> Result<bool, String> {
         "all programs: flavor = current_thread, the default log level; peers: opt-level 3, fat LTO, one codegen unit"
     );
 
-    let mut sheet = Sheet::default();
-    let session_bytes = start_cold(&recipes, starts, &cores, &logs, &mut sheet)
-        .and_then(|()| run_warm(&recipes, (rounds, events), &cores, &logs, &mut sheet));
+    let outcome = measure(arguments, &recipes, (rounds, events, starts), &cores, &logs);
     // What a program that failed has said stands in the error.
     fs::remove_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    let session_bytes = session_bytes?;
+    outcome
+}
 
-    report::print_figures(&sheet, &titles, session_bytes);
-    Ok(arguments.ours.is_none() || report::print_owed(&sheet, &titles))
+/// Runs and prints what is asked for; whether all that is owed holds.
+fn measure(
+    arguments: &Arguments,
+    recipes: &[Recipe],
+    (rounds, events, starts): (usize, usize, usize),
+    cores: &Cores,
+    logs: &Path,
+) -> Result<bool, String> {
+    let mut all_hold = true;
+    if !arguments.only_fetches {
+        let mut sheet = Sheet::default();
+        start_cold(recipes, starts, cores, logs, &mut sheet)?;
+        let session_bytes = run_warm(recipes, (rounds, events), cores, logs, &mut sheet)?;
+        let titles: Vec<&str> = recipes.iter().map(|recipe| recipe.title).collect();
+        report::print_figures(&sheet, &titles, session_bytes);
+        all_hold &= arguments.ours.is_none() || report::print_owed(&sheet, &titles);
+    }
+    if let (Some(plain), [floor, .., ours]) = (&arguments.plain_fetch, recipes) {
+        let programs = fetch::Programs { floor: floor.path.clone(), ours: ours.path.clone(), plain };
+        all_hold &= fetch::compare(&programs, starts, cores, logs)?;
+    }
+    Ok(all_hold)
 }
 
 fn start_cold(recipes: &[Recipe], starts: usize, cores: &Cores, logs: &Path, sheet: &mut Sheet) -> Result<(), String> {
@@ -147,7 +174,8 @@ fn turns(count: usize, round: usize) -> impl Iterator<Item = usize> {
 /// The floor, the peers in the order that `report` names, then ours.
 fn recipes(ours: Option<&Path>) -> Result<Vec<Recipe>, String> {
     let here = env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
-    let peer = |title, name, kind| Recipe { title, path: here.with_file_name(name), kind, protection: None };
+    let secret = || ("SECRET_KEY_BASE", SECRET.to_owned());
+    let peer = |title, name, kind| Recipe { title, path: here.with_file_name(name), kind, variables: vec![secret()] };
     let mut recipes = vec![
         peer("floor", "floor", Kind::Bare),
         peer("(a) signed_jar", "signed_jar", Kind::InCookie),
@@ -156,7 +184,8 @@ fn recipes(ours: Option<&Path>) -> Result<Vec<Recipe>, String> {
     if let Some(ours) = ours {
         let path = fs::canonicalize(ours).map_err(|error| format!("{}: {error}", ours.display()))?;
         for (title, protection) in [("ours, signed", "signed"), ("ours, encrypted", "encrypted")] {
-            recipes.push(Recipe { title, path: path.clone(), kind: Kind::InCookie, protection: Some(protection) });
+            let variables = vec![secret(), ("SESSION_PROTECTION", protection.to_owned())];
+            recipes.push(Recipe { title, path: path.clone(), kind: Kind::InCookie, variables });
         }
     }
     Ok(recipes)

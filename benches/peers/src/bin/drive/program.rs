@@ -10,7 +10,7 @@ use std::{
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    time::{ClockId, clock_getcpuclockid},
+    time::clock_getcpuclockid,
     unistd::Pid,
 };
 
@@ -25,8 +25,8 @@ pub struct Recipe {
     pub title: &'static str,
     pub path: PathBuf,
     pub kind: Kind,
-    /// `SESSION_PROTECTION`, for ours.
-    pub protection: Option<&'static str>,
+    /// What its environment has beside Lambda's.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// A running program and the Runtime API it talks to.
@@ -60,13 +60,22 @@ impl Program {
 
     /// Runs `count` events: the time of each, and the processor time of the program per event.
     pub fn turn(&mut self, errand: Errand, count: usize) -> Result<(Vec<Duration>, Duration), String> {
-        let clock = clock_getcpuclockid(pid(&self.child)).map_err(|error| error.to_string())?;
-        let before = used(clock)?;
+        let before = self.used()?;
         self.api.begin(errand, count);
         let turn = self.finish()?;
-        let cpu = used(clock)?.saturating_sub(before);
+        let cpu = self.used()?.saturating_sub(before);
         let divisor = u32::try_from(count).map_err(|error| error.to_string())?;
         Ok((turn.times, cpu / divisor.max(1)))
+    }
+
+    /// The processor time that the program has used.
+    pub fn used(&self) -> Result<Duration, String> {
+        let clock = clock_getcpuclockid(pid(&self.child)).map_err(|error| error.to_string())?;
+        clock.now().map(Duration::from).map_err(|error| format!("the program has ended: {error}"))
+    }
+
+    pub fn title(&self) -> &'static str {
+        self.title
     }
 
     /// The size of the largest session that the program showed, in bytes of JSON.
@@ -102,17 +111,12 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-fn used(clock: ClockId) -> Result<Duration, String> {
-    clock.now().map(Duration::from).map_err(|error| format!("the program has ended: {error}"))
-}
-
 fn environment(api: &Api, recipe: &Recipe) -> Vec<(&'static str, String)> {
     let root = recipe.path.parent().unwrap_or(Path::new("/")).display().to_string();
     let mut variables: Vec<_> = LAMBDA.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     variables.push(("AWS_LAMBDA_RUNTIME_API", api.address()));
     variables.push(("LAMBDA_TASK_ROOT", root));
-    variables.push(("SECRET_KEY_BASE", SECRET.to_owned()));
-    variables.extend(recipe.protection.map(|protection| ("SESSION_PROTECTION", protection.to_owned())));
+    variables.extend(recipe.variables.iter().cloned());
     variables
 }
 
@@ -183,4 +187,4 @@ const LAMBDA: &[(&str, &str)] = &[
 ];
 
 /// 32 bytes in hex, the secret of the token vectors; its 64 characters are the `cookie` crate's key.
-const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -9,6 +9,7 @@ use crate::browser::Errand;
 pub struct Sheet {
     rounds: BTreeMap<(Errand, usize), BTreeMap<usize, Figure>>,
     starts: BTreeMap<usize, Vec<f64>>,
+    starts_cpu: BTreeMap<usize, Vec<f64>>,
     resident_kib: BTreeMap<usize, u64>,
 }
 
@@ -36,6 +37,10 @@ impl Sheet {
 
     pub fn note_start(&mut self, program: usize, time: Duration) {
         self.starts.entry(program).or_default().push(micros(&time) / 1000.0);
+    }
+
+    pub fn note_start_cpu(&mut self, program: usize, time: Duration) {
+        self.starts_cpu.entry(program).or_default().push(micros(&time) / 1000.0);
     }
 
     pub fn note_memory(&mut self, program: usize, resident_kib: u64) {
@@ -66,6 +71,16 @@ impl Sheet {
         median(self.starts.get(&program).cloned().unwrap_or_default())
     }
 
+    /// How much more than the floor's start a program's takes, in milliseconds: the median of the rounds' differences.
+    pub fn start_adds_ms(&self, program: usize) -> f64 {
+        median_gap(&self.starts, program)
+    }
+
+    /// The same of processor time.
+    pub fn start_cpu_adds_ms(&self, program: usize) -> f64 {
+        median_gap(&self.starts_cpu, program)
+    }
+
     /// Resident memory after the run.
     pub fn resident_kib(&self, program: usize) -> f64 {
         self.resident_kib.get(&program).map_or(f64::NAN, |kib| *kib as f64)
@@ -84,6 +99,11 @@ fn gap(rounds: &BTreeMap<usize, Figure>, than: &BTreeMap<usize, Figure>) -> Gap 
         cpu: median(pairs().map(|(one, other)| one.cpu - other.cpu).collect()),
         spread: (quantile(walls.clone(), 0.75) - quantile(walls, 0.25)) / 2.0,
     }
+}
+
+fn median_gap(rounds: &BTreeMap<usize, Vec<f64>>, program: usize) -> f64 {
+    let of = |program| rounds.get(&program).into_iter().flatten();
+    median(of(program).zip(of(FLOOR)).map(|(one, floor)| one - floor).collect())
 }
 
 fn median(values: Vec<f64>) -> f64 {
@@ -114,6 +134,17 @@ mod tests {
             assert_eq!(median(values.clone()), expected, "{values:?}");
         }
         assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn a_start_is_compared_with_the_floors_of_its_round() {
+        let mut sheet = Sheet::default();
+        for noise in [0, 90, 5] {
+            for (program, own) in [(FLOOR, 2), (1, 9)] {
+                sheet.note_start(program, Duration::from_millis(own + noise));
+            }
+        }
+        assert!((sheet.start_adds_ms(1) - 7.0).abs() < 1e-6);
     }
 
     #[test]
