@@ -5,7 +5,10 @@
 
 mod trouble;
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::BehaviorVersion;
 use aws_sdk_ssm::config::StalledStreamProtectionConfig;
@@ -25,7 +28,7 @@ use crate::{Error, ErrorKind};
 /// A client for SSM, as every AWS tool is set up: region and credentials by environment, profile or role,
 /// `AWS_ENDPOINT_URL_SSM` obeyed, the system's certificates or those of `SSL_CERT_FILE` trusted.
 ///
-/// Its TLS is rustls on ring. Reads the environment and AWS's files; nothing goes over the wire.
+/// Its TLS is rustls on ring, and it keeps no connection from one call to the next. Reads the environment and AWS's files; nothing goes over the wire.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), lambda_session::Error> {
@@ -38,7 +41,11 @@ use crate::{Error, ErrorKind};
 /// # }
 /// ```
 pub async fn client() -> Client {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = aws_smithy_http_client::Builder::new()
+        // A connection that was kept may be dead after a freeze, and by monotonic time, which stood still, it looks fresh.
+        .pool_idle_timeout(Duration::ZERO)
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
     Client::new(&aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await)
 }
 
@@ -78,7 +85,7 @@ impl SsmSecrets {
     }
 
     async fn read(&self) -> Result<Keyring, Error> {
-        if self.client.config().region().is_none() {
+        if self.client.config().region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(trouble::no_region(&self.names));
         }
         let answers = match self.names.as_slice() {

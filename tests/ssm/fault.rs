@@ -211,13 +211,16 @@ async fn an_ssm_that_is_not_there_is_unavailable() {
 #[tokio::test]
 async fn without_region_or_credentials_the_start_ends() {
     let ssm = Ssm::start().await;
-    let config = client(&ssm).config().to_builder().region(None::<aws_sdk_ssm::config::Region>).build();
-    let secrets = lambda_session::secrets::ssm::SsmSecrets::new(&aws_sdk_ssm::Client::from_conf(config), "/a").unwrap();
-    let error = secrets.fetch().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert_eq!(
-        error.to_string(),
-        "cannot read the secrets from the SSM parameter /a: there is no AWS region; set AWS_REGION"
-    );
-    assert_eq!(ssm.count(), 0);
+    for region in [None, Some(aws_sdk_ssm::config::Region::new(""))] {
+        let config = client(&ssm).config().to_builder().region(region).build();
+        let secrets =
+            lambda_session::secrets::ssm::SsmSecrets::new(&aws_sdk_ssm::Client::from_conf(config), "/a").unwrap();
+        let error = secrets.fetch().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(
+            error.to_string(),
+            "cannot read the secrets from the SSM parameter /a: there is no AWS region; set AWS_REGION"
+        );
+        assert_eq!(ssm.count(), 0);
+    }
 }

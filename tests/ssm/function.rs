@@ -91,6 +91,26 @@ async fn a_cold_start_is_one_call_and_a_request_none() {
     }
 }
 
+/// SS8: the second call comes on a connection of its own: what was kept may be dead after a freeze, and a session of a new key
+/// would be lost for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_outlives_a_connection_that_died_in_a_freeze() {
+    let ssm = Ssm::start().await;
+    let (old, new) = (format!("v1 2020-01-01T00:00:00Z {}", text(1)), format!("v1 2026-01-01T00:00:00Z {}", text(2)));
+    let variables = [("SESSION_KEYS_PARAMETER", "/a")];
+    let place = Place::new();
+    let jar = PathBuf::from("--jar=jar");
+    ssm.put("/a", &new);
+    place.invoke(&ssm, vec![jar.clone(), place.event("POST", "/posts")], &variables).await;
+
+    ssm.put("/a", &old).puts_next("/a", &format!("{new}\n{old}")).faults([Fault::FallsSilent]);
+    let before = ssm.count();
+    let (answers, output) = place.invoke(&ssm, vec![jar, place.event("GET", "/posts")], &variables).await;
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(answers[0]["body"].to_string().contains("current_time"), "the session is found: {}: {log}", answers[0]);
+    assert_eq!(ssm.count(), before + 2);
+}
+
 /// F11, SS5: a start that cannot succeed ends at once, with one line that says what to do, and one call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_start_ends_with_one_line() {

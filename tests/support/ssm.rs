@@ -30,6 +30,8 @@ pub struct Ssm {
 #[derive(Default)]
 struct State {
     parameters: BTreeMap<String, Parameter>,
+    /// What somebody writes after the next call.
+    writes: Vec<(String, Parameter)>,
     /// The next calls' faults; the last stays.
     faults: VecDeque<Fault>,
     calls: Vec<Call>,
@@ -60,6 +62,8 @@ pub enum Fault {
     Late(Duration),
     /// The right answer, one byte after so long each.
     Trickles(Duration),
+    /// The right answer; then nothing is heard on this connection, as after a freeze.
+    FallsSilent,
     /// The connection is cut after so many bytes of the right answer.
     Cuts(usize),
 }
@@ -94,6 +98,13 @@ impl Ssm {
         self
     }
 
+    /// Somebody writes this after the next call.
+    pub fn puts_next(&self, name: &str, value: &str) -> &Self {
+        let parameter = Parameter { kind: "SecureString".into(), value: value.into() };
+        self.state.lock().unwrap().writes.push((name.into(), parameter));
+        self
+    }
+
     /// Makes these faults, one a call, the last again and again.
     pub fn faults(&self, faults: impl IntoIterator<Item = Fault>) -> &Self {
         self.state.lock().unwrap().faults = faults.into_iter().collect();
@@ -120,6 +131,8 @@ impl Ssm {
                 let faults = &mut state.faults;
                 let fault = if faults.len() > 1 { faults.pop_front() } else { faults.front().cloned() };
                 let answer = state.answer(action, &body);
+                let writes = std::mem::take(&mut state.writes);
+                state.parameters.extend(writes);
                 state.calls.push(Call { action: action.to_owned(), body });
                 (fault.unwrap_or(Fault::None), answer)
             };
@@ -131,6 +144,10 @@ impl Ssm {
                     stream.write_all(response(status, &body).as_bytes()).await?;
                 }
                 Fault::Says(status, body) => stream.write_all(response(status, &body).as_bytes()).await?,
+                Fault::FallsSilent => {
+                    stream.write_all(right.as_bytes()).await?;
+                    std::future::pending().await
+                }
                 Fault::Hangs => std::future::pending().await,
                 Fault::Late(wait) => {
                     tokio::time::sleep(wait).await;
