@@ -59,6 +59,9 @@ async fn a_day_without_ssm_logs_nobody_out() {
         times[times.len() - 1]
     );
     assert!(p99 <= Duration::from_millis(2), "{p99:?}");
+    // The one request in 120 that asks SSM is not among these 99 %: it may take what a refresh may.
+    let longest = times[times.len() - 1];
+    assert!(longest <= Duration::from_millis(600), "{longest:?}");
     ssm.faults([Fault::None]);
     assert!(opens(&store, &token, 86_500).await, "recovers by itself");
 }
