@@ -42,7 +42,11 @@ fn hides_secrets(ran: &Ran, ssm: &Ssm) {
 }
 
 fn ids(ssm: &Ssm) -> Vec<String> {
-    lambda_session::keyring::Keyring::parse(&ssm.text()).unwrap().ids().collect()
+    ids_of(&ssm.text())
+}
+
+fn ids_of(text: &str) -> Vec<String> {
+    lambda_session::keyring::Keyring::parse(text).unwrap().ids().collect()
 }
 
 /// SS13: init, rotate, promote, rollback, prune and revoke, each with one write, and each says what it does.
@@ -202,18 +206,40 @@ fn a_write_that_was_not_alone_is_told() {
         "{ran:?}"
     );
     hides_secrets(&ran, &ssm);
+    // What it says to compare with can be compared with.
+    let (_, rest) = ran.err.split_once("compare with `lambda-session keys ").unwrap();
+    let looked = ssm.keys(&place, rest.split_once('`').unwrap().0);
+    assert_eq!((looked.code, looked.out.lines().count()), (0, 5), "{looked:?}");
+    assert_eq!(ssm.keys(&place, &format!("list --parameter {NAME}:9")).code, 3);
 
     let ssm = Ssm::holding(three(), 60);
     ssm.state().after_ours = Some(three());
     let ran = ssm.keys(&place, "rotate");
-    assert_eq!(
-        (ran.code, ran.err.as_str()),
-        (
-            1,
-            "lambda-session: somebody wrote version 3 of /shop/prod/session/keys right after ours, version 2: look at what \
-             is there with `lambda-session keys list`, and run this again if the change is not in it\n"
-        )
+    let told = format!(
+        "lambda-session: somebody wrote version 3 of /shop/prod/session/keys right after ours, version 2; keys {} of version \
+         2 are in the ring no more: look at what is there with `lambda-session keys list`, and run again what is missing\n",
+        ids_of(&ssm.state().versions[1].0)[0]
     );
+    assert_eq!((ran.code, ran.err), (1, told));
+}
+
+/// A leaked key that one operator revokes while another rotates is good again: whoever of the two can see it is told.
+#[test]
+fn a_revoked_key_that_comes_back_is_told() {
+    let (place, without) = (Place::new(), [line(-600, SECRET), line(9 * DAY, THIRD)].join("\n"));
+    let ssm = Ssm::holding(three(), 60);
+    ssm.state().before_ours = Some(without);
+    let ran = ssm.keys(&place, "rotate");
+    let told = "lambda-session: somebody wrote version 2 of /shop/prod/session/keys meanwhile, and ours, version 3, overwrote \
+                that; keys 50b2, which version 2 had dropped, are back and open sessions: revoke them again: ";
+    assert!(ran.code == 1 && ran.err.starts_with(told), "{ran:?}");
+
+    let ssm = Ssm::holding(three(), 60);
+    ssm.state().after_ours = Some(three());
+    let ran = ssm.keys(&place, "revoke 50b2 --yes");
+    let told = "lambda-session: somebody wrote version 3 of /shop/prod/session/keys right after ours, version 2; keys 50b2, \
+                which version 2 had dropped, are back and open sessions: revoke them again";
+    assert!(ran.code == 1 && ran.err.starts_with(told), "{ran:?}");
 }
 
 /// What is written is not called a failure to write.

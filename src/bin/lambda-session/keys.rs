@@ -16,7 +16,7 @@ use lambda_session::keyring::Secret;
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
-use crate::keys::arguments::{Command, Place, Writing};
+use crate::keys::arguments::{Command, Writing};
 use crate::keys::import::Imported;
 use crate::keys::parameter::{Manner, Parameter, Stored};
 use crate::keys::plan::{Facts, Haste, Plan, Refusal};
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
 
 async fn carry_out(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
     let environment = Environment::read()?;
-    let name = name(arguments.command.place(), &environment)?;
+    let name = name(&arguments.command, &environment)?;
     let haste = |is_now: bool| if is_now { Haste::Now } else { Haste::Safe };
     let fresh = Secret::generate().map_err(|error| Failure::Environment(format!("{error:?}")))?;
     match &arguments.command {
@@ -111,7 +111,7 @@ async fn create(
     let facts = Facts { now, written: now, limit_bytes: manner.limit_bytes() };
     let Some(ring) = told(plan(facts).map_err(refused)?, writing, out)? else { return Ok(()) };
     let version = parameter.create(&ring.text(), &manner).await?.ok_or_else(is_there)?;
-    confirm_written(&parameter, 0, version, &ring, out).await?;
+    confirm_written(&parameter, None, version, &ring, out).await?;
     out.line(format!("functions with SESSION_KEYS_PARAMETER={name} and no SECRET_KEY_BASE read it"))
 }
 
@@ -127,14 +127,14 @@ async fn change(
     let (stored, ring) = existing(&parameter).await?;
     let manner = parameter.describe(writing.kms_key.as_deref()).await?;
     let facts = Facts { now: now(), written: stored.written, limit_bytes: manner.limit_bytes() };
-    let Some(ring) = told(plan(&ring, facts).map_err(refused)?, writing, out)? else { return Ok(()) };
+    let Some(new) = told(plan(&ring, facts).map_err(refused)?, writing, out)? else { return Ok(()) };
     if asking == Asking::Yes && !agrees()? {
         return Err(Failure::Refused("nothing is written".into()));
     }
-    let version = parameter.overwrite(&ring.text(), &manner).await?;
+    let version = parameter.overwrite(&new.text(), &manner).await?;
     // Only a write that must not overwrite can find that something is there.
     let version = version.ok_or_else(|| Failure::Environment(format!("cannot write parameter {name}")))?;
-    confirm_written(&parameter, stored.version, version, &ring, out).await
+    confirm_written(&parameter, Some((stored.version, &ring)), version, &new, out).await
 }
 
 /// Says what a plan does; gives what is to be written, if anything is.
@@ -164,36 +164,42 @@ fn tell_effects(effects: &[String], out: &mut Out) -> Result<(), Failure> {
 /// SSM has no compare-and-set: whether somebody else wrote meanwhile shows only afterwards.
 async fn confirm_written(
     parameter: &Parameter,
-    before: i64,
+    before: Option<(i64, &Ring)>,
     version: i64,
     ring: &Ring,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let name = parameter.name();
     let read = parameter.read().await;
-    let after = read.as_ref().ok().and_then(Option::as_ref).map_or(version, |stored| stored.version);
-    match (verdict::of(before, version, after), read) {
-        (Verdict::Done, Err(failure)) => Err(Failure::Environment(format!(
-            "version {version} of {name} is written; whether somebody wrote after it is not known: {}",
-            failure.message()
-        ))),
-        (Verdict::Done, Ok(_)) => {
-            out.line(out.paint(Style::Good, format!("written: version {version} of {name}")))?;
-            out.flush()
-        }
-        (Verdict::Overwrote(others), _) => {
-            let mut lost = Vec::new();
-            for other in others.clone() {
-                let stored = parameter.read_version(other).await;
-                lost.extend(stored.map(|stored| (other, verdict::lost(&stored.text, ring))));
+    let after = read.as_ref().ok().and_then(Option::as_ref);
+    let (number, old) = before.map_or((0, None), |(number, old)| (number, Some(old)));
+    let verdict = Verdict::of(number, version, after.map_or(version, |stored| stored.version));
+    if verdict.is_alone() {
+        return match read {
+            Err(failure) => Err(Failure::Environment(format!(
+                "version {version} of {name} is written; whether somebody wrote after it is not known: {}",
+                failure.message()
+            ))),
+            Ok(_) => {
+                out.line(out.paint(Style::Good, format!("written: version {version} of {name}")))?;
+                out.flush()
             }
-            Err(Failure::Refused(verdict::overwrote(name, version, others, &lost)))
-        }
-        (Verdict::Overwritten(by), _) => Err(Failure::Refused(format!(
-            "somebody wrote version {by} of {name} right after ours, version {version}: look at what is there with \
-             `lambda-session keys list`, and run this again if the change is not in it"
-        ))),
+        };
     }
+    let mut undone = Vec::new();
+    for other in verdict.overwrote.clone().into_iter().flatten() {
+        undone.extend(match parameter.read_version(other).await {
+            Some(stored) => verdict::undone(other, old, &stored.text, ring),
+            None => vec![format!("version {other} cannot be read")],
+        });
+    }
+    if let (Some(by), Some(last)) = (verdict.overwritten, after) {
+        undone.extend(match Ring::parse(&last.text) {
+            Ok(last) => verdict::undone(version, old, &ring.text(), &last),
+            Err(_) => vec![format!("version {by} holds no ring")],
+        });
+    }
+    Err(Failure::Refused(verdict.text(name, version, &undone)))
 }
 
 async fn existing(parameter: &Parameter) -> Result<(Stored, Ring), Failure> {
@@ -209,9 +215,9 @@ async fn existing(parameter: &Parameter) -> Result<(Stored, Ring), Failure> {
     Ok((stored, ring))
 }
 
-/// The one parameter to work on.
-fn name(place: &Place, environment: &Environment) -> Result<String, Failure> {
-    let given = place.parameter.clone().or_else(|| environment.value("SESSION_KEYS_PARAMETER"));
+/// The one parameter to work on; to look at, a version of it as well.
+fn name(command: &Command, environment: &Environment) -> Result<String, Failure> {
+    let given = command.place().parameter.clone().or_else(|| environment.value("SESSION_KEYS_PARAMETER"));
     let name = given.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).ok_or_else(|| {
         Failure::Usage(
             "which parameter? give --parameter NAME, or set SESSION_KEYS_PARAMETER, such as /shop/prod/session/keys"
@@ -219,11 +225,14 @@ fn name(place: &Place, environment: &Environment) -> Result<String, Failure> {
         )
     })?;
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
-    if name.bytes().all(is_legal) {
+    let (plain, version) = name.split_once(':').unwrap_or((&name, "1"));
+    let is_one = plain == name || matches!(command, Command::List(_));
+    if is_one && plain.bytes().all(is_legal) && version.parse::<u64>().is_ok() {
         return Ok(name);
     }
     Err(Failure::Usage(
-        "keys works on one parameter, by its plain name, such as /shop/prod/session/keys: no comma, no version, no ARN"
+        "keys works on one parameter, by its plain name, such as /shop/prod/session/keys: no comma, no ARN, and a version \
+         only for `keys list`"
             .into(),
     ))
 }

@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Show which keys there are, which one seals, and since when
+    /// Show which keys there are, which one seals, and since when; of NAME:4 those of version 4
     List(List),
 
     /// Make the parameter, with a first key
