@@ -314,7 +314,10 @@ fn a_secret_is_taken_or_refused_by_rule() {
         };
         Err(format!("{variable}: {rule}; {way_out}"))
     };
-    let unset = Err(format!("SECRET_KEY_BASE is not set, and no session is safe without a secret: {make}"));
+    let unset = Err(format!(
+        "SECRET_KEY_BASE is not set, and no session is safe without a secret: {make}; or let \
+                             SESSION_KEYS_PARAMETER name one in SSM"
+    ));
     let padded = format!("{SECRET}=");
     let placeholder = format!("change-me{SECRET}");
     let odd = format!("{HEX}0");
@@ -477,7 +480,7 @@ mod started {
         assert_eq!(
             said,
             "Error: SECRET_KEY_BASE is not set, and no session is safe without a secret: `lambda-session secret --env >> \
-         .env` makes one\n"
+         .env` makes one; or let SESSION_KEYS_PARAMETER name one in SSM\n"
         );
     }
 

@@ -36,7 +36,7 @@ const SSM_PREFIX: &str = "ssm:";
 pub async fn keys(variables: &impl Variables) -> Result<Keys, Error> {
     let parts = parts(variables)?;
     if parts.iter().any(|part| matches!(part, Part::Stored(_))) {
-        stored(parts).await
+        stored(parts, variables).await
     } else {
         given(parts).map(Keys::from)
     }
@@ -70,7 +70,11 @@ pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
 /// As [`keys`]; and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for trouble with SSM that may pass.
 pub async fn current_keyring(variables: &impl Variables) -> Result<Keyring, Error> {
     let parts = parts(variables)?;
-    if parts.iter().any(|part| matches!(part, Part::Stored(_))) { fetched(parts).await } else { given(parts) }
+    if parts.iter().any(|part| matches!(part, Part::Stored(_))) {
+        fetched(parts, variables).await
+    } else {
+        given(parts)
+    }
 }
 
 fn given(parts: Vec<Part>) -> Result<Keyring, Error> {
@@ -84,26 +88,42 @@ fn given(parts: Vec<Part>) -> Result<Keyring, Error> {
 }
 
 #[cfg(feature = "ssm")]
-async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
-    use crate::secrets::ssm::{self, SsmSecrets};
+async fn stored(parts: Vec<Part>, variables: &impl Variables) -> Result<Keys, Error> {
+    use crate::secrets::ssm::SsmSecrets;
 
-    Keys::refreshed(SsmSecrets::of(&ssm::client().await, parts)).await
+    Keys::refreshed(SsmSecrets::of(&client(variables).await, parts)).await
 }
 
 #[cfg(feature = "ssm")]
-async fn fetched(parts: Vec<Part>) -> Result<Keyring, Error> {
-    use crate::secrets::{Secrets as _, ssm};
+async fn fetched(parts: Vec<Part>, variables: &impl Variables) -> Result<Keyring, Error> {
+    use crate::secrets::{Secrets as _, ssm::SsmSecrets};
 
-    ssm::SsmSecrets::of(&ssm::client().await, parts).fetch().await
+    SsmSecrets::of(&client(variables).await, parts).fetch().await
+}
+
+/// A client for the region that the variables name: it may stand in a `.env` file, which AWS's own tools do not read.
+#[cfg(feature = "ssm")]
+async fn client(variables: &impl Variables) -> crate::secrets::ssm::Client {
+    use aws_sdk_ssm::config::Region;
+
+    let client = crate::secrets::ssm::client().await;
+    let read = Reader { variables };
+    match read.value("AWS_REGION").or_else(|| read.value("AWS_DEFAULT_REGION")) {
+        Some(region) => {
+            let config = client.config().to_builder().region(Region::new(region.trim().to_owned()));
+            crate::secrets::ssm::Client::from_conf(config.build())
+        }
+        None => client,
+    }
 }
 
 #[cfg(not(feature = "ssm"))]
-async fn stored(parts: Vec<Part>) -> Result<Keys, Error> {
+async fn stored(parts: Vec<Part>, _: &impl Variables) -> Result<Keys, Error> {
     Err(without_ssm(&parts))
 }
 
 #[cfg(not(feature = "ssm"))]
-async fn fetched(parts: Vec<Part>) -> Result<Keyring, Error> {
+async fn fetched(parts: Vec<Part>, _: &impl Variables) -> Result<Keyring, Error> {
     Err(without_ssm(&parts))
 }
 
@@ -138,7 +158,8 @@ fn parts(variables: &impl Variables) -> Result<Vec<Part>, Error> {
         (None, Some(text)) => vec![part("SECRET_KEY_BASE", &text, REPLACE_IT)?],
         (None, None) => {
             return Err(Error::config(format!(
-                "SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}"
+                "SECRET_KEY_BASE is not set, and no session is safe without a secret: {MAKE_ONE}; or let SESSION_KEYS_PARAMETER \
+                 name one in SSM"
             )));
         }
     };

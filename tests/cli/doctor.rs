@@ -39,7 +39,7 @@ fn every_setting_is_judged_with_the_way_out() {
             &[("SECRET_KEY_BASE", "")],
             1,
             &["secrets       bad      SECRET_KEY_BASE is not set, and no session is safe without a secret: \
-               `lambda-session secret --env >> .env` makes one"],
+               `lambda-session secret --env >> .env` makes one; or let SESSION_KEYS_PARAMETER name one in SSM"],
         ),
         (
             "a placeholder",

@@ -297,7 +297,39 @@ fn what_may_not_be_done_is_said_in_one_line() {
         (
             "PutParameter ParameterPatternMismatchException",
             "rotate",
-            format!("cannot write {at}: SSM answers ParameterPatternMismatchException"),
+            format!(
+                "cannot write {at}: SSM answers ParameterPatternMismatchException; the parameter's allowed pattern must let a \
+                 ring pass, or be taken away"
+            ),
+        ),
+        (
+            "PutParameter InternalServerError",
+            "rotate",
+            format!(
+                "cannot write {at}: SSM answers InternalServerError; it may have been written: `lambda-session keys list` \
+                 shows it"
+            ),
+        ),
+        (
+            "PutParameter TooManyUpdates",
+            "rotate",
+            format!("cannot write {at}: SSM answers TooManyUpdates; somebody else writes it right now: run this again"),
+        ),
+        (
+            "GetParameter InvalidKeyId",
+            "list",
+            format!(
+                "cannot read {at}: SSM answers InvalidKeyId; enable the KMS key that encrypts it, or name another one with \
+                 --kms-key"
+            ),
+        ),
+        (
+            "GetParameter ExpiredTokenException",
+            "list",
+            format!(
+                "cannot read {at}: SSM answers ExpiredTokenException; the credentials are wrong or have expired: log in \
+                 again, and see AWS_PROFILE"
+            ),
         ),
         ("GetParameter ThrottlingException", "list", format!("cannot read {at}: SSM answers ThrottlingException")),
     ];
@@ -310,7 +342,37 @@ fn what_may_not_be_done_is_said_in_one_line() {
     }
     let ssm = Ssm::holding(three(), 60);
     ssm.state().refused = Some(("DescribeParameters AccessDeniedException", ""));
-    assert_eq!(ssm.keys(&place, "rotate --kms-key alias/ours").code, 0);
+    let ran = ssm.keys(&place, "rotate --kms-key alias/ours");
+    let told = "its tier, description and allowed pattern cannot be seen (AccessDeniedException), and this write leaves them to \
+                SSM: allow ssm:DescribeParameters to keep them\n";
+    assert_eq!((ran.code, ran.err.as_str()), (0, told));
+    let ssm = Ssm::holding(three(), 60);
+    ssm.state().refused =
+        Some(("GetParameter InvalidSignatureException", "Signature expired: 20261122T180000Z is now …"));
+    let ran = ssm.keys(&place, "list");
+    assert!(
+        ran.err.ends_with("SSM answers InvalidSignatureException; this machine's clock is wrong: set it\n"),
+        "{ran:?}"
+    );
+}
+
+/// What SSM throttles for a moment is asked again; a write only where it was surely not carried out.
+#[test]
+fn what_may_pass_is_tried_again() {
+    let place = Place::new();
+    for (refused, words, code, puts) in [
+        ("GetParameter ThrottlingException", "rotate", 0, 1),
+        ("GetParameter InternalServerError", "rotate", 0, 1),
+        ("DescribeParameters ThrottlingException", "rotate", 0, 1),
+        ("PutParameter ThrottlingException", "rotate", 0, 3),
+        ("PutParameter InternalServerError", "rotate", 3, 1),
+    ] {
+        let ssm = Ssm::holding(three(), 60);
+        ssm.state().refused = Some((refused, ""));
+        ssm.state().refusals = Some(2);
+        let ran = ssm.keys(&place, words);
+        assert_eq!((ran.code, ssm.take("PutParameter").len()), (code, puts), "{refused}: {ran:?}");
+    }
 }
 
 /// The only version that there is.
@@ -388,14 +450,37 @@ fn usage_is_checked_first_and_repeats_no_secret() {
     }
 }
 
-/// The name also stands in a `.env` file, as the functions' settings do.
+/// A job that prunes needs to know how long sessions live, and nothing else of the function.
 #[test]
-fn the_parameter_s_name_may_stand_in_a_file() {
+fn a_prune_reads_how_long_sessions_live_and_nothing_else() {
+    let (place, ssm) = (Place::new(), Ssm::holding(three(), 60));
+    for (variable, value, words, expected) in [
+        ("SESSION_STORE", "nowhere", "prune --dry-run", "key c1fa, retired since"),
+        ("SESSION_DOMAIN", "a b", "prune --dry-run --older-than 2h", "key c1fa, retired since"),
+        ("SESSION_ABSOLUTE", "2d", "prune", "no key has been retired for 2 d or longer"),
+        ("SESSION_EXPIRE_AFTER", "2d", "prune", "no key has been retired for 2 d or longer"),
+    ] {
+        let mut command = place.command(&["keys"]);
+        command.args(words.split_whitespace()).envs(ssm.variables()).env(variable, value);
+        let ran = Ran::of(command.output().unwrap());
+        assert!(ran.code == 0 && ran.out.starts_with(expected), "{variable}: {ran:?}");
+    }
+}
+
+/// They also stand in a `.env` file, as the functions' settings do; the process's environment wins.
+#[test]
+fn the_parameter_s_name_and_the_region_may_stand_in_a_file() {
     let (place, ssm) = (Place::new(), Ssm::holding(SECRET, 60));
-    place.write(".env", format!("SESSION_KEYS_PARAMETER={NAME}\n"));
-    let mut command = place.command(&["keys", "list"]);
-    command.envs(ssm.variables()).env_remove("SESSION_KEYS_PARAMETER");
-    assert_eq!(Ran::of(command.output().unwrap()).code, 0);
+    place.write(".env", format!("SESSION_KEYS_PARAMETER={NAME}\nAWS_REGION=eu-central-1\n"));
+    for words in [["keys", "list"].as_slice(), &["doctor"]] {
+        for (region, expected) in [(None, "eu-central-1"), (Some("eu-west-1"), "eu-west-1")] {
+            let mut command = place.command(words);
+            command.envs(ssm.variables()).env_remove("SESSION_KEYS_PARAMETER").env_remove("AWS_REGION");
+            command.envs(region.map(|region| ("AWS_REGION", region)));
+            let ran = Ran::of(command.output().unwrap());
+            assert_eq!((ran.code, ssm.take_regions()), (0, vec![expected.to_owned()]), "{words:?}: {ran:?}");
+        }
+    }
 }
 
 /// Jets keeps its secret in a `.env` file: it moves into the parameter unseen, and old sessions go on.

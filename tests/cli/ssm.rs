@@ -25,8 +25,12 @@ pub(crate) struct State {
     pub(crate) kind: Option<&'static str>,
     /// Each call: what it is called, and its body.
     pub(crate) calls: Vec<(String, Value)>,
+    /// The region that each call was signed for.
+    pub(crate) regions: Vec<String>,
     /// Calls that are answered with this error, code and message.
     pub(crate) refused: Option<(&'static str, &'static str)>,
+    /// How many are; all of them, if nothing else is said.
+    pub(crate) refusals: Option<usize>,
     /// What somebody else writes right before, and right after, our write.
     pub(crate) before_ours: Option<String>,
     pub(crate) after_ours: Option<String>,
@@ -72,6 +76,11 @@ impl Ssm {
         calls.into_iter().filter(|(call, _)| call == name).map(|(_, body)| body).collect()
     }
 
+    /// The regions of the calls since the last question.
+    pub(crate) fn take_regions(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().regions)
+    }
+
     /// The variables that lead a command here.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let endpoint = format!("http://{}", self.address);
@@ -100,7 +109,7 @@ pub(crate) fn now() -> u64 {
 
 fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?);
-    let (mut call, mut length, mut is_signed) = (String::new(), 0, false);
+    let (mut call, mut length, mut region) = (String::new(), 0, None);
     loop {
         let mut line = String::new();
         lines.read_line(&mut line)?;
@@ -113,11 +122,15 @@ fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         match name.to_ascii_lowercase().as_str() {
             "x-amz-target" => call = value.trim().strip_prefix("AmazonSSM.").unwrap().to_owned(),
             "content-length" => length = value.trim().parse().unwrap(),
-            "authorization" => is_signed = value.trim().starts_with("AWS4-HMAC-SHA256 Credential=AK/"),
+            "authorization" => {
+                let scope = value.trim().strip_prefix("AWS4-HMAC-SHA256 Credential=AK/");
+                region = scope.and_then(|scope| scope.split('/').nth(1)).map(str::to_owned);
+            }
             _ => {}
         }
     }
-    assert!(is_signed, "{call} is signed");
+    state.lock().unwrap().regions.extend(region.clone());
+    assert!(region.is_some(), "{call} is signed");
     let mut body = vec![0; length];
     lines.read_exact(&mut body)?;
     let (status, answer) = state.lock().unwrap().answer(&call, serde_json::from_slice(&body).unwrap());
@@ -134,7 +147,13 @@ impl State {
         self.calls.push((call.to_owned(), body.clone()));
         let error = |code: &str, message: &str| ("400 Bad Request", json!({"__type": code, "message": message}));
         if let Some((code, message)) = self.refused.filter(|(refused, _)| refused.starts_with(call)) {
-            return error(&code[call.len() + 1..], message);
+            let (_, answer) = error(&code[call.len() + 1..], message);
+            self.refusals = self.refusals.map(|count| count - 1);
+            if self.refusals == Some(0) {
+                self.refused = None;
+            }
+            let is_server_s = code.contains("Internal");
+            return (if is_server_s { "500 Internal Server Error" } else { "400 Bad Request" }, answer);
         }
         let (name, version) = selected(&body, self.versions.len());
         assert_eq!(name, NAME);

@@ -26,12 +26,16 @@ impl Environment {
         self.value(name).is_some_and(|value| !value.trim().is_empty())
     }
 
+    /// The region that AWS's tools would take from these variables.
+    pub(crate) fn region(&self) -> Option<String> {
+        self.value("AWS_REGION").or_else(|| self.value("AWS_DEFAULT_REGION"))
+    }
+
     /// What `program` gets on top of our own environment: the files' variables, and those that Lambda sets.
     pub(crate) fn for_function(&self, program: &Path) -> Vec<(OsString, OsString)> {
         let root = program.parent().unwrap_or(Path::new("/"));
         let handler = program.file_stem().unwrap_or(program.as_os_str());
-        let region = self.value("AWS_REGION").or_else(|| self.value("AWS_DEFAULT_REGION"));
-        let region = OsString::from(region.unwrap_or_else(|| "us-east-1".to_owned()));
+        let region = OsString::from(self.region().unwrap_or_else(|| "us-east-1".to_owned()));
         let lambda: [(&str, OsString); 12] = [
             ("AWS_LAMBDA_FUNCTION_NAME", "function".into()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),

@@ -6,6 +6,7 @@ mod list;
 mod parameter;
 mod plan;
 mod ring;
+mod trouble;
 mod verdict;
 
 use std::io::{self, IsTerminal, Write};
@@ -37,35 +38,36 @@ async fn carry_out(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> 
     let name = name(&arguments.command, &environment)?;
     let haste = |is_now: bool| if is_now { Haste::Now } else { Haste::Safe };
     let fresh = Secret::generate().map_err(|error| Failure::Environment(format!("{error:?}")))?;
+    let parameter = Parameter::open(&name, environment.region()).await?;
     match &arguments.command {
         Command::List(list) => {
-            let (parameter, now) = (Parameter::open(&name).await?, now());
+            let now = now();
             let (stored, ring) = existing(&parameter).await?;
             if list.json {
                 return out.line(list::json(&ring, &name, stored.version, now));
             }
             list::print(&ring, now, out)
         }
-        Command::Init(init) => create(&name, init, |facts| plan::init(facts, &fresh), out).await,
+        Command::Init(init) => create(&parameter, init, |facts| plan::init(facts, &fresh), out).await,
         Command::Import(import) => {
             let imported = Imported::read(&import.file)?;
             let plan = |facts| plan::import(facts, imported.current.trim(), &imported.old());
-            create(&name, &import.writing, plan, out).await
+            create(&parameter, &import.writing, plan, out).await
         }
         Command::Rotate(rotate) => {
             let plan = |ring: &Ring, facts| plan::rotate(ring, facts, rotate.lead, haste(rotate.now), &fresh);
-            change(&name, &rotate.writing, plan, Asking::No, out).await
+            change(&parameter, &rotate.writing, plan, Asking::No, out).await
         }
         Command::Promote(promote) => {
             let plan = |ring: &Ring, facts| plan::promote(ring, facts, haste(promote.now));
-            change(&name, &promote.writing, plan, Asking::No, out).await
+            change(&parameter, &promote.writing, plan, Asking::No, out).await
         }
-        Command::Rollback(rollback) => change(&name, rollback, plan::rollback, Asking::No, out).await,
+        Command::Rollback(rollback) => change(&parameter, rollback, plan::rollback, Asking::No, out).await,
         Command::Prune(prune) => {
             let lives = absolute(&environment)?;
             let older_than = prune.older_than.unwrap_or(lives);
             let plan = |ring: &Ring, facts| plan::prune(ring, facts, older_than, lives);
-            change(&name, &prune.writing, plan, Asking::No, out).await
+            change(&parameter, &prune.writing, plan, Asking::No, out).await
         }
         Command::Revoke(revoke) => {
             let asking = match (revoke.yes || revoke.writing.dry_run, io::stdin().is_terminal()) {
@@ -78,7 +80,7 @@ async fn carry_out(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> 
                 }
             };
             let plan = |ring: &Ring, facts| plan::revoke(ring, facts, &revoke.kid, &fresh);
-            change(&name, &revoke.writing, plan, asking, out).await
+            change(&parameter, &revoke.writing, plan, asking, out).await
         }
     }
 }
@@ -92,17 +94,17 @@ enum Asking {
 
 /// Makes the parameter.
 async fn create(
-    name: &str,
+    parameter: &Parameter,
     writing: &Writing,
     plan: impl FnOnce(Facts) -> Result<Plan, Refusal>,
     out: &mut Out,
 ) -> Result<(), Failure> {
+    let name = parameter.name();
     let is_there = || {
         Failure::Refused(format!(
             "parameter {name} is there already: `lambda-session keys list` shows what it holds, `keys rotate` adds a key"
         ))
     };
-    let parameter = Parameter::open(name).await?;
     if parameter.read().await?.is_some() {
         return Err(is_there());
     }
@@ -111,22 +113,25 @@ async fn create(
     let facts = Facts { now, written: now, limit_bytes: manner.limit_bytes() };
     let Some(ring) = told(plan(facts).map_err(refused)?, writing, out)? else { return Ok(()) };
     let version = parameter.create(&ring.text(), &manner).await?.ok_or_else(is_there)?;
-    confirm_written(&parameter, None, version, &ring, out).await?;
+    confirm_written(parameter, None, version, &ring, out).await?;
     out.line(format!("functions with SESSION_KEYS_PARAMETER={name} and no SECRET_KEY_BASE read it"))
 }
 
 /// Writes the parameter's next version: reads, decides, says what will happen, writes once, reads again.
 async fn change(
-    name: &str,
+    parameter: &Parameter,
     writing: &Writing,
     plan: impl FnOnce(&Ring, Facts) -> Result<Plan, Refusal>,
     asking: Asking,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let parameter = Parameter::open(name).await?;
-    let (stored, ring) = existing(&parameter).await?;
+    let name = parameter.name();
+    let (stored, ring) = existing(parameter).await?;
     let manner = parameter.describe(writing.kms_key.as_deref()).await?;
     let facts = Facts { now: now(), written: stored.written, limit_bytes: manner.limit_bytes() };
+    if let Some(warning) = manner.warning() {
+        tell(warning);
+    }
     let Some(new) = told(plan(&ring, facts).map_err(refused)?, writing, out)? else { return Ok(()) };
     if asking == Asking::Yes && !agrees()? {
         return Err(Failure::Refused("nothing is written".into()));
@@ -134,7 +139,7 @@ async fn change(
     let version = parameter.overwrite(&new.text(), &manner).await?;
     // Only a write that must not overwrite can find that something is there.
     let version = version.ok_or_else(|| Failure::Environment(format!("cannot write parameter {name}")))?;
-    confirm_written(&parameter, Some((stored.version, &ring)), version, &new, out).await
+    confirm_written(parameter, Some((stored.version, &ring)), version, &new, out).await
 }
 
 /// Says what a plan does; gives what is to be written, if anything is.
@@ -237,12 +242,16 @@ fn name(command: &Command, environment: &Environment) -> Result<String, Failure>
     ))
 }
 
-/// How long a session lives by this application's settings.
+/// How long a session lives by this application's settings. The others are none of ours, whatever is wrong with them.
 fn absolute(environment: &Environment) -> Result<Duration, Failure> {
-    let settings = Settings::read(environment);
+    let lifetime = |name: &str| LIFETIME.contains(&name).then(|| environment.value(name)).flatten();
+    let settings = Settings::read(&lifetime);
     let settings = settings.map_err(|error| Failure::Environment(one_line(&format!("{error:?}"))))?;
     Ok(settings.lifetime().absolute())
 }
+
+/// The variables that say how long a session lives.
+const LIFETIME: [&str; 3] = ["SESSION_EXPIRE_AFTER", "SESSION_IDLE", "SESSION_ABSOLUTE"];
 
 fn agrees() -> Result<bool, Failure> {
     let _ = write!(io::stderr(), "go on? [y/N] ");

@@ -3,20 +3,24 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::Region;
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
-use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::error::ProvideErrorMetadata;
 use aws_sdk_ssm::types::{ParameterMetadata, ParameterStringFilter, ParameterTier, ParameterType};
 use lambda_session::secrets::ssm;
 use zeroize::Zeroizing;
 
-use crate::output::{Failure, one_line};
+use crate::keys::trouble::{self, Deed};
+use crate::output::Failure;
 
 /// What a standard and an advanced parameter hold (AWS, Parameter Store quotas).
 const STANDARD_BYTES: usize = 4096;
 const ADVANCED_BYTES: usize = 8192;
-/// A call that takes longer is given up: what became of it, `keys list` shows.
+/// A call that takes longer is given up, with all its attempts: what became of it, `keys list` shows.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait before a write that SSM throttled is sent again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
 
 /// One parameter, by name.
 pub(crate) struct Parameter {
@@ -38,18 +42,21 @@ pub(crate) struct Manner {
     tier: Option<ParameterTier>,
     description: Option<String>,
     allowed_pattern: Option<String>,
+    /// Why how it is kept cannot be seen, where that is so.
+    unseen: Option<String>,
 }
 
 impl Parameter {
-    pub(crate) async fn open(name: &str) -> Result<Self, Failure> {
+    /// In this region, where one is given, else in that of AWS's own settings.
+    pub(crate) async fn open(name: &str, region: Option<String>) -> Result<Self, Failure> {
         let client = ssm::client().await;
-        if client.config().region().is_none_or(|region| region.as_ref().trim().is_empty()) {
+        let region = region.map(Region::new).or_else(|| client.config().region().cloned());
+        if region.as_ref().is_none_or(|region| region.as_ref().trim().is_empty()) {
             return Err(Failure::Environment("no region is set: set AWS_REGION, or one in AWS's config file".into()));
         }
-        // A write that is sent twice would look like somebody else's.
         let timeouts = TimeoutConfig::builder().operation_timeout(CALL_WITHIN).build();
-        let config =
-            client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
+        let retries = RetryConfig::standard().with_max_attempts(4).with_initial_backoff(PAUSES[0]);
+        let config = client.config().to_builder().region(region).retry_config(retries).timeout_config(timeouts).build();
         Ok(Self { client: Client::from_conf(config), name: name.to_owned() })
     }
 
@@ -72,7 +79,7 @@ impl Parameter {
         let parameter = match answer {
             Ok(answer) => answer.parameter,
             Err(error) if error.code() == Some("ParameterNotFound") => return Ok(None),
-            Err(error) => return Err(self.trouble("read", "ssm:GetParameter and kms:Decrypt", &error)),
+            Err(error) => return Err(trouble::of(&self.name, Deed::Read, CALL_WITHIN, &error)),
         };
         let Some(parameter) = parameter else { return Ok(None) };
         if parameter.r#type() != Some(&ParameterType::SecureString) {
@@ -100,8 +107,12 @@ impl Parameter {
                 tier: found.tier,
                 description: found.description,
                 allowed_pattern: found.allowed_pattern,
+                unseen: None,
             }),
-            (_, Some(_)) => Ok(Manner::first(kms_key)),
+            (found, Some(_)) => {
+                let unseen = Some(found.err().unwrap_or_else(|| "SSM shows none".into()));
+                Ok(Manner { unseen, ..Manner::first(kms_key) })
+            }
             (found, None) => {
                 let why = found.err().map(|code| format!(" ({code})")).unwrap_or_default();
                 Err(Failure::Environment(format!(
@@ -140,37 +151,21 @@ impl Parameter {
     async fn put(&self, text: &str, manner: &Manner, overwrite: bool) -> Result<Option<i64>, Failure> {
         let call = self.client.put_parameter().name(&self.name).r#type(ParameterType::SecureString).value(text);
         let call = call.overwrite(overwrite).set_key_id(manner.kms_key.clone()).set_tier(manner.tier.clone());
-        let call = call.set_description(manner.description.clone());
-        match call.set_allowed_pattern(manner.allowed_pattern.clone()).send().await {
-            Ok(answer) => Ok(Some(answer.version)),
-            Err(error) if error.code() == Some("ParameterAlreadyExists") => Ok(None),
-            Err(error) => Err(self.trouble("write", "ssm:PutParameter, kms:Encrypt and kms:GenerateDataKey", &error)),
+        let call = call.set_description(manner.description.clone()).set_allowed_pattern(manner.allowed_pattern.clone());
+        // A write that is sent twice would look like somebody else's: only one that was refused unread is sent again.
+        let once = aws_sdk_ssm::config::Config::builder().retry_config(RetryConfig::disabled());
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match call.clone().customize().config_override(once.clone()).send().await {
+                Ok(answer) => return Ok(Some(answer.version)),
+                Err(error) if error.code() == Some("ParameterAlreadyExists") => return Ok(None),
+                Err(error) => match pauses.next().filter(|_| error.code().is_some_and(|code| code.contains("Throttl")))
+                {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(trouble::of(&self.name, Deed::Write, CALL_WITHIN, &error)),
+                },
+            }
         }
-    }
-
-    /// One line that names the deed, the parameter and the way out. Of what the service says only the code: its messages
-    /// repeat values that it refuses.
-    fn trouble<E, R>(&self, deed: &str, actions: &str, error: &SdkError<E, R>) -> Failure
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug + 'static,
-    {
-        let name = &self.name;
-        let text = match (error, error.code()) {
-            (_, Some("AccessDeniedException")) => {
-                format!("may not {deed} parameter {name}: the role needs {actions} on it and on its KMS key")
-            }
-            (_, Some(code)) => format!("cannot {deed} parameter {name}: SSM answers {}", one_line(code)),
-            (SdkError::TimeoutError(_), _) => format!(
-                "cannot {deed} parameter {name}: no answer within {} s; `lambda-session keys list` shows what is there",
-                CALL_WITHIN.as_secs()
-            ),
-            (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _) => {
-                format!("cannot {deed} parameter {name}: {}", one_line(&chain(error)))
-            }
-            _ => format!("cannot {deed} parameter {name}: the answer is not one of SSM's"),
-        };
-        Failure::Environment(text)
     }
 }
 
@@ -180,16 +175,17 @@ impl Manner {
         Self { kms_key: kms_key.map(str::to_owned), ..Self::default() }
     }
 
+    /// What a write does that cannot say how the parameter is kept.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let why = self.unseen.as_ref()?;
+        Some(format!(
+            "its tier, description and allowed pattern cannot be seen ({why}), and this write leaves them to SSM: allow \
+             ssm:DescribeParameters to keep them"
+        ))
+    }
+
     /// How much it holds.
     pub(crate) fn limit_bytes(&self) -> usize {
         if self.tier == Some(ParameterTier::Advanced) { ADVANCED_BYTES } else { STANDARD_BYTES }
     }
-}
-
-/// An error and its causes, without those that say nothing new.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
-    let mut causes: Vec<_> = causes.collect();
-    causes.dedup();
-    causes.join(": ")
 }
