@@ -122,7 +122,7 @@ impl Refusal {
             Self::Encoding => "it is not the one base64url spelling of its bytes",
             Self::Length => "it is too short for its format",
             Self::Format => "its first byte names no format of this version",
-            Self::UnknownKey => "none of these secrets has its key id",
+            Self::UnknownKey(_) => "none of these secrets has its key id",
             Self::Seal => {
                 "its seal does not match: it was changed, or sealed by another secret, for another cookie name or scope"
             }

@@ -55,7 +55,8 @@ pub(crate) enum Refusal {
     Encoding,
     Length,
     Format,
-    UnknownKey,
+    /// With the id that no key of the ring has.
+    UnknownKey([u8; 2]),
     Seal,
     Frame,
 }
@@ -158,7 +159,7 @@ pub(crate) fn dereference(
     let mac: &[u8; TAG_BYTES] = mac.try_into().map_err(|_| Refusal::Length)?;
     let reference = Reference { id: SessionId::from_bytes(id), node };
     let aad = aad(Format::Reference, header, binding);
-    let mut refusal = Refusal::UnknownKey;
+    let mut refusal = Refusal::UnknownKey(kid_of(header));
     for (place, key) in keyring.with_kid(kid_of(header)) {
         if reference_mac(key, &aad, reference).verify_truncated_left(mac).is_ok() {
             return Ok(Opened { inner: reference, key: place });
@@ -171,7 +172,7 @@ pub(crate) fn dereference(
 fn decrypt(keyring: &Keyring, header: &[u8; 3], aad: &[u8], body: &[u8]) -> Result<(usize, Vec<u8>), Refusal> {
     let (nonce, body) = body.split_first_chunk::<NONCE_BYTES>().ok_or(Refusal::Length)?;
     let (sealed, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::Length)?;
-    let mut refusal = Refusal::UnknownKey;
+    let mut refusal = Refusal::UnknownKey(kid_of(header));
     for (place, key) in keyring.with_kid(kid_of(header)) {
         let mut frame = sealed.to_vec();
         let buffer = frame.as_mut_slice().into();
@@ -185,7 +186,7 @@ fn decrypt(keyring: &Keyring, header: &[u8; 3], aad: &[u8], body: &[u8]) -> Resu
 
 fn verify(keyring: &Keyring, header: &[u8; 3], aad: &[u8], body: &[u8]) -> Result<(usize, Vec<u8>), Refusal> {
     let (frame, mac) = body.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::Length)?;
-    let mut refusal = Refusal::UnknownKey;
+    let mut refusal = Refusal::UnknownKey(kid_of(header));
     for (place, key) in keyring.with_kid(kid_of(header)) {
         if signed_mac(key, aad, frame).verify_truncated_left(mac).is_ok() {
             return Ok((place, frame.to_vec()));
@@ -353,7 +354,8 @@ mod tests {
         let mut bytes = token(ENCRYPTED).decode().unwrap();
         bytes[1..3].copy_from_slice(&other_kid);
         assert_eq!(open(&other, Format::Encrypted, BINDING, &Token::encode(&bytes)).err(), Some(Refusal::Seal));
-        assert_eq!(open(&other, Format::Encrypted, BINDING, &token(ENCRYPTED)).err(), Some(Refusal::UnknownKey));
+        let unknown = Refusal::UnknownKey([0xa2, 0x77]);
+        assert_eq!(open(&other, Format::Encrypted, BINDING, &token(ENCRYPTED)).err(), Some(unknown));
     }
 
     /// CC4, F16: without random bytes nothing is sealed.

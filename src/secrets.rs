@@ -11,21 +11,22 @@ mod quiet;
 mod schedule;
 #[cfg(feature = "ssm")]
 pub mod ssm;
+mod state;
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use crate::Error;
 use crate::keyring::Keyring;
 use crate::random::{self, RandomSource};
 use crate::seal::{Opened, Refusal};
-use crate::secrets::live::Live;
+use crate::secrets::live::{Live, Patience};
 use crate::store::Call;
+use crate::{Error, ErrorKind};
 
 /// A place that secrets are kept: SSM Parameter Store, Secrets Manager, a file.
 ///
@@ -51,6 +52,12 @@ pub trait Secrets: Send + Sync + 'static {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for what may pass; any other kind for what will not by
     /// itself, such as a parameter that is not there or that nobody may read.
     fn fetch(&self) -> impl Future<Output = Result<Keyring, Error>> + Send;
+
+    /// The error for a fetch that has taken so long: name the source, and the way out if there is one. Costs no I/O.
+    fn late(&self, after: Duration) -> Error {
+        let after = after.as_millis();
+        Error::new(ErrorKind::Unavailable, format!("the source of the secrets gave no answer in {after} ms"))
+    }
 }
 
 /// What a store seals and opens with: a ring that stays, or one that is refreshed. Made from a [`Keyring`], by
@@ -119,47 +126,72 @@ impl Keys {
         if let Some(ring) = live.fresh(now) {
             return Ok(ring);
         }
-        live.refresh(now, deadline).await;
+        live.refresh(now, deadline, Patience::Looks).await;
         live.last_good(now)
     }
 
-    /// Opens a token with the ring, and with a newer one if this one does not know its key id.
+    /// Opens a token: with the ring, and with a newer one if this one does not know its key id. `None` for what none of our keys
+    /// sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] without a ring, and for an unknown key id where the ring may lack a key: "I cannot look" is never
+    /// "nothing". A ring that stays lacks none, for what a stranger sends is nothing.
     pub(crate) async fn open<T>(
         &self,
         call: &Call,
         open: impl Fn(&Keyring) -> Result<Opened<T>, Refusal>,
     ) -> Result<Option<Unsealed<T>>, Error> {
-        Ok(self.try_open(call, open).await?.ok())
+        self.open_by(call, true, open).await
     }
 
-    /// The same, with the reason why it does not open.
-    pub(crate) async fn try_open<T>(
+    /// Opens what a server keeps for a token that has opened: the same, but a ring that stays may lack its key, which another
+    /// environment has already.
+    #[cfg(feature = "memcached")]
+    pub(crate) async fn open_stored<T>(
         &self,
         call: &Call,
         open: impl Fn(&Keyring) -> Result<Opened<T>, Refusal>,
-    ) -> Result<Result<Unsealed<T>, Refusal>, Error> {
+    ) -> Result<Option<Unsealed<T>>, Error> {
+        self.open_by(call, false, open).await
+    }
+
+    async fn open_by<T>(
+        &self,
+        call: &Call,
+        is_fixed_certain: bool,
+        open: impl Fn(&Keyring) -> Result<Opened<T>, Refusal>,
+    ) -> Result<Option<Unsealed<T>>, Error> {
         let mut ring = self.at(call.now(), call.deadline()).await?;
         let mut opened = open(&ring);
-        if matches!(opened, Err(Refusal::UnknownKey))
-            && let Some(newer) = self.after_unknown_key(call.now(), call.deadline()).await
+        let unknown = match opened {
+            Err(Refusal::UnknownKey(kid)) => Some(kid),
+            _ => None,
+        };
+        if let (Some(kid), Source::Live(live)) = (unknown, &self.0)
+            && let Some(newer) = live.rescue(kid, call.now(), call.deadline()).await
         {
             opened = open(&newer);
             ring = newer;
         }
-        Ok(opened.map(|opened| {
-            let (place, _) = ring.sealing(call.now());
-            Unsealed { inner: opened.inner, is_stale: opened.key != place, ring }
-        }))
-    }
-
-    /// A newer ring for a token whose key id this one does not know: asked at most once a minute.
-    pub(crate) async fn after_unknown_key(&self, now: SystemTime, deadline: Instant) -> Option<Keyring> {
-        let Source::Live(live) = &self.0 else { return None };
-        if !live.is_asked_by_unknown_key(now) {
-            return None;
+        let (is_certain, why) = match &self.0 {
+            Source::Fixed(_) => (
+                is_fixed_certain,
+                "the session is sealed by a secret that this environment does not have: give it to all before it seals",
+            ),
+            Source::Live(live) => (
+                live.is_certain(call.now()),
+                "the session's secret is not known, and there are no newer secrets to be had: their source gives no answer",
+            ),
+        };
+        match opened {
+            Ok(opened) => {
+                let (place, _) = ring.sealing(call.now());
+                Ok(Some(Unsealed { inner: opened.inner, is_stale: opened.key != place, ring }))
+            }
+            Err(Refusal::UnknownKey(_)) if !is_certain => Err(Error::new(ErrorKind::Unavailable, why)),
+            Err(_) => Ok(None),
         }
-        live.refresh(now, deadline).await;
-        live.last_good(now).ok()
     }
 }
 
@@ -175,6 +207,7 @@ impl fmt::Debug for Keys {
 /// [`Secrets`] with its future boxed, and free to be kept.
 trait AnySecrets: Send + Sync + 'static {
     fn fetch(self: Arc<Self>) -> Answer;
+    fn late(&self, after: Duration) -> Error;
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send>>;
@@ -182,5 +215,9 @@ type Answer = Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send>>;
 impl<S: Secrets> AnySecrets for S {
     fn fetch(self: Arc<Self>) -> Answer {
         Box::pin(async move { Secrets::fetch(&*self).await })
+    }
+
+    fn late(&self, after: Duration) -> Error {
+        Secrets::late(self, after)
     }
 }

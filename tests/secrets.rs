@@ -450,3 +450,92 @@ async fn without_random_bytes_a_start_is_slow_and_works() {
     seal(&store, 361).await.unwrap();
     assert_eq!(source.calls(), 5);
 }
+
+/// What a token of a key that is not in the ring is told.
+async fn told(store: &CookieStore, token: &Token, seconds: u64) -> &'static str {
+    match store.load(token, &call(at(seconds))).await {
+        Ok(Found::Nothing) => "nothing",
+        Err(error) if error.kind() == ErrorKind::Unavailable => "unavailable",
+        other => panic!("{other:?}"),
+    }
+}
+
+/// SS8: an unknown key is nobody's while the ring is certain to hold all that seal; where it may lack one it is unavailable, for
+/// "I cannot look" is never "nothing": a handler would write over a session that is there.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_key_is_nothing_only_where_the_ring_is_certain() {
+    let foreign = seal(&CookieStore::encrypted(Keyring::new([secret(9)]).unwrap()), 0).await.unwrap();
+    let ring = || Answer::Ring(vec![(0, 1)]);
+    let fails = || Answer::Fails(ErrorKind::Unavailable);
+    for (name, then, seconds, expected) in [
+        ("the ring is new", ring(), 1, "nothing"),
+        ("it is fetched for the key", ring(), 200, "nothing"),
+        ("it was due", ring(), 301, "nothing"),
+        ("after a freeze", ring(), 3600, "nothing"),
+        ("the question for the key fails", fails(), 200, "unavailable"),
+        ("the refresh fails", fails(), 301, "unavailable"),
+        ("the refresh after a freeze fails", fails(), 3600, "unavailable"),
+        ("no answer, and the ring is new enough", Answer::Hangs, 301, "nothing"),
+        ("no answer after a freeze", Answer::Hangs, 3600, "unavailable"),
+    ] {
+        let source = Scripted::answers([ring()]);
+        let store = store(&source).await;
+        let ours = seal(&store, 0).await.unwrap();
+        source.then(then);
+        assert_eq!(told(&store, &foreign, seconds).await, expected, "{name}");
+        assert!(opens(&store, &ours, seconds).await, "{name}: what a known key sealed opens whatever the source does");
+        source.then(ring());
+        assert_eq!(told(&store, &foreign, seconds + 60).await, "nothing", "{name}: until the source answers");
+    }
+    let fixed = CookieStore::encrypted(Keyring::new([secret(1)]).unwrap());
+    assert_eq!(told(&fixed, &foreign, 1).await, "nothing", "a stranger's cookie is an empty session");
+}
+
+/// SS9: an answer that comes late is heard by the next request, and waited for by one that needs it.
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_heard_by_the_next_request() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    source.then(Answer::Late(700, vec![(0, 2), (0, 1)]));
+    let start = tokio::time::Instant::now();
+    seal(&store, 301).await.unwrap();
+    assert!(start.elapsed() <= Duration::from_millis(510), "{:?}", start.elapsed());
+    let newer = seal(&CookieStore::encrypted(Keyring::new([secret(2)]).unwrap()), 301).await.unwrap();
+    assert!(opens(&store, &newer, 301).await, "a session of a new key waits for the rest");
+    assert!(start.elapsed() <= Duration::from_millis(710), "{:?}", start.elapsed());
+
+    source.then(Answer::Late(700, vec![(0, 3)]));
+    seal(&store, 602).await.unwrap();
+    tokio::time::advance(Duration::from_millis(300)).await;
+    let start = tokio::time::Instant::now();
+    let token = seal(&store, 603).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(opens(&CookieStore::encrypted(Keyring::new([secret(3)]).unwrap()), &token, 603).await);
+    assert_eq!(source.calls(), 3);
+}
+
+/// SS8: key ids that are nobody's, as of a revoked key, cost two calls between two refreshes, not one a minute.
+#[tokio::test]
+async fn a_revoked_key_s_cookies_cost_two_calls() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let revoked = seal(&CookieStore::encrypted(Keyring::new([secret(9)]).unwrap()), 1).await.unwrap();
+    for seconds in 1..360 {
+        assert_eq!(told(&store, &revoked, seconds).await, "nothing");
+    }
+    assert_eq!(source.calls(), 3);
+}
+
+/// A request without time asks nothing: an attempt of no time is none that failed.
+#[tokio::test(start_paused = true)]
+async fn a_request_without_time_does_not_put_off_the_next() {
+    let source = Scripted::answers([Answer::Ring(vec![(0, 1)])]);
+    let store = store(&source).await;
+    let now = at(301);
+    let lifetime = Lifetime::new(Duration::from_secs(600), Duration::from_secs(600)).unwrap();
+    let over = Call::new(now, Instant::now(), lifetime, "__Host-session", "");
+    store.create(&Record::new(b"{}".to_vec(), now).unwrap(), &over).await.unwrap();
+    assert_eq!(source.calls(), 1);
+    seal(&store, 302).await.unwrap();
+    assert_eq!(source.calls(), 2);
+}

@@ -75,7 +75,7 @@ pub(crate) fn open(keyring: &Keyring, place: Place<'_>, value: &[u8]) -> Result<
     let (nonce, body) = body.split_first_chunk::<NONCE_BYTES>().ok_or(Refusal::Length)?;
     let (sealed, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::Length)?;
     let aad = aad(*header, place);
-    let mut refusal = Refusal::UnknownKey;
+    let mut refusal = Refusal::UnknownKey(kid_of(header));
     for (ring_place, key) in keyring.with_kid(kid_of(header)) {
         let mut frame = sealed.to_vec();
         let buffer = frame.as_mut_slice().into();

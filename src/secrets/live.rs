@@ -1,7 +1,9 @@
 //! A ring that is fetched at start and refreshed on requests: when, for how long, and what serves meanwhile.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,6 +13,7 @@ use crate::keyring::Keyring;
 use crate::notice::Notice;
 use crate::random::RandomSource;
 use crate::secrets::schedule::{self, Reserve};
+use crate::secrets::state::{State, later};
 use crate::secrets::{Answer, AnySecrets};
 use crate::{Error, ErrorKind};
 
@@ -24,32 +27,25 @@ pub(super) struct Live {
     trouble: Notice,
 }
 
+/// Whether a request waits for what an earlier one has asked, while there is a ring to go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Waits,
+    Looks,
+}
+
 /// A question to the source, and when it was asked.
 struct Fetch {
     asked: SystemTime,
     answer: Answer,
 }
 
-struct State {
-    ring: Option<Keyring>,
-    /// When the ring was fetched.
-    fetched: SystemTime,
-    /// From when on it is fetched again.
-    due: SystemTime,
-    /// From when on an unknown key id may ask for a refresh.
-    unknown_due: SystemTime,
-    /// Whether the last attempt failed: then nothing brings the next one forward.
-    is_failing: bool,
-}
-
 impl Live {
     pub(super) fn new(secrets: Arc<dyn AnySecrets>, random: RandomSource) -> Self {
-        let never = SystemTime::UNIX_EPOCH;
-        let state = State { ring: None, fetched: never, due: never, unknown_due: never, is_failing: false };
         Self {
             secrets,
             random,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new()),
             fetching: tokio::sync::Mutex::default(),
             trouble: Notice::new(),
         }
@@ -73,7 +69,7 @@ impl Live {
                 }
                 Ok(Err(error)) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 Ok(Err(error)) => error,
-                Err(_) => late(wait),
+                Err(_) => self.secrets.late(wait),
             };
             failed = failed.saturating_add(1);
             let Some(pause) = schedule::pause(failed, begun.elapsed(), self.chance()) else {
@@ -84,10 +80,15 @@ impl Live {
         }
     }
 
-    /// The ring, if there is no need to fetch it.
+    /// The ring, if there is no need to fetch it and no answer to look for.
     pub(super) fn fresh(&self, now: SystemTime) -> Option<Keyring> {
         let state = self.state();
-        if state.is_due(now) { None } else { state.good(now) }
+        if state.is_due(now) || state.is_asking() { None } else { state.good(now) }
+    }
+
+    /// Whether the ring holds every key that anybody seals with: then an unknown key is nobody's.
+    pub(super) fn is_certain(&self, now: SystemTime) -> bool {
+        self.state().is_certain(now)
     }
 
     /// The ring that was fetched last, if that was within a day.
@@ -100,7 +101,7 @@ impl Live {
         state.good(now).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unavailable,
-                match state.ring {
+                match state.ring() {
                     Some(_) => "the secrets are older than 24 h, and their source gives no newer ones",
                     None => "there are no secrets yet: their source gave no answer",
                 },
@@ -108,25 +109,30 @@ impl Live {
         })
     }
 
-    /// Whether an unknown key id may ask for a refresh now; if so, none may for the next minute.
-    pub(super) fn is_asked_by_unknown_key(&self, now: SystemTime) -> bool {
+    /// A newer ring for an unknown key id, if it may ask for one now.
+    pub(super) async fn rescue(&self, kid: [u8; 2], now: SystemTime, deadline: Instant) -> Option<Keyring> {
+        let mut strangers = {
+            let mut state = self.state();
+            if !state.is_asking() && !state.is_asked_by(kid, now) {
+                return None;
+            }
+            state.take_strangers()
+        };
+        self.refresh(now, deadline, Patience::Waits).await;
         let mut state = self.state();
-        // What was fetched for this very request is as new as it gets, and a source that fails has its own pace.
-        let is_asked = !state.is_failing
-            && state.fetched != now
-            && (now >= state.unknown_due || is_far_ahead(state.unknown_due, now));
-        if is_asked {
-            state.unknown_due = later(now, schedule::UNKNOWN_KEY_EVERY);
-            state.due = now;
-        }
-        is_asked
+        strangers.push_back(kid);
+        state.keep_strangers(strangers);
+        state.good(now)
     }
 
-    /// Fetches the ring if that is due, or waits for another request that does so if there is none to go on with.
-    pub(super) async fn refresh(&self, now: SystemTime, deadline: Instant) {
+    /// Fetches the ring if that is due, or waits for another request that does so if there is none to go on with. What was asked
+    /// by an earlier request is heard first.
+    pub(super) async fn refresh(&self, now: SystemTime, deadline: Instant, patience: Patience) {
         let reserve = self.state().reserve(now);
         let wait = schedule::wait_at_most(reserve).min(deadline.saturating_duration_since(Instant::now()));
-        let begun = tokio::time::Instant::now();
+        if wait.is_zero() {
+            return;
+        }
         let mut under_way = match self.fetching.try_lock() {
             Ok(guard) => guard,
             Err(_) if reserve == Reserve::Ring => return,
@@ -136,30 +142,44 @@ impl Live {
             },
         };
         if !self.is_due(now) {
+            if self.state().is_asking() {
+                let is_patient = patience == Patience::Waits || reserve == Reserve::None;
+                self.hear(&mut under_way, if is_patient { wait } else { Duration::ZERO }, now).await;
+            }
             return;
         }
-        // Counts as failed until it has not: a request that is cancelled in the middle must not call forth the next.
-        self.state().due = later(now, schedule::retry_after(reserve, self.chance()));
+        self.state().begin(now, self.chance());
         // A source that always takes longer than a request waits would never be heard otherwise, and no key revoked.
-        if let Some(mut earlier) = under_way.take()
-            && let Ok(Ok(ring)) = tokio::time::timeout(wait.mul_f64(0.5), &mut earlier.answer).await
-        {
-            self.keep(ring, earlier.asked);
-            if !self.is_due(now) {
-                return;
+        let mut wait = wait;
+        if let Some(mut earlier) = under_way.take() {
+            wait = wait.mul_f64(0.5);
+            if let Some(Ok(ring)) = answer(&mut earlier, wait).await {
+                self.keep(ring, earlier.asked);
+                if !self.is_due(now) {
+                    return;
+                }
+                self.state().begin(now, self.chance());
             }
         }
-        let wait = wait.saturating_sub(begun.elapsed());
-        let fetch = under_way.insert(Fetch { asked: now, answer: self.secrets.clone().fetch() });
-        match tokio::time::timeout(wait, &mut fetch.answer).await {
-            Ok(answer) => {
+        *under_way = Some(Fetch { asked: now, answer: self.secrets.clone().fetch() });
+        self.hear(&mut under_way, wait, now).await;
+    }
+
+    /// Waits so long for the answer to what is under way. Without one it stays under way, and has failed once its time is over.
+    async fn hear(&self, under_way: &mut Option<Fetch>, wait: Duration, now: SystemTime) {
+        let Some(fetch) = under_way else { return };
+        let asked = fetch.asked;
+        let left = schedule::ATTEMPT.saturating_sub(now.duration_since(asked).unwrap_or(Duration::ZERO));
+        match answer(fetch, wait.min(left)).await {
+            Some(answer) => {
                 *under_way = None;
                 match answer {
-                    Ok(ring) => self.keep(ring, now),
+                    Ok(ring) => self.keep(ring, asked),
                     Err(error) => self.failed(&error, now),
                 }
             }
-            Err(_) => self.failed(&late(wait), now),
+            None if wait >= left => self.failed(&self.secrets.late(schedule::ATTEMPT), now),
+            None => {}
         }
     }
 
@@ -167,21 +187,17 @@ impl Live {
         self.state().is_due(now)
     }
 
-    fn keep(&self, ring: Keyring, now: SystemTime) {
-        let due = later(now, schedule::refresh_after(self.chance()));
-        let mut state = self.state();
-        (state.ring, state.fetched, state.due, state.is_failing) = (Some(ring), now, due, false);
+    fn keep(&self, ring: Keyring, asked: SystemTime) {
+        let chance = self.chance();
+        self.state().keep(ring, asked, chance);
     }
 
     fn failed(&self, error: &Error, now: SystemTime) {
         let chance = self.chance();
         let reserve = {
             let mut state = self.state();
-            // A clock that was ahead when the ring came must not make it good for longer than a day from here.
-            state.fetched = state.fetched.min(now);
-            let reserve = state.reserve(now);
-            (state.due, state.is_failing) = (later(now, schedule::retry_after(reserve, chance)), true);
-            reserve
+            state.fail(now, chance);
+            state.reserve(now)
         };
         if !self.trouble.is_due(now) {
             return;
@@ -211,38 +227,20 @@ impl Live {
     }
 }
 
-impl State {
-    fn is_due(&self, now: SystemTime) -> bool {
-        now >= self.due || is_far_ahead(self.due, now)
-    }
-
-    /// The ring, if it was fetched within a day.
-    fn good(&self, now: SystemTime) -> Option<Keyring> {
-        let age = now.duration_since(self.fetched).unwrap_or(Duration::ZERO);
-        self.ring.clone().filter(|_| age < schedule::LAST_GOOD_FOR)
-    }
-
-    fn reserve(&self, now: SystemTime) -> Reserve {
-        if self.good(now).is_some() { Reserve::Ring } else { Reserve::None }
-    }
-}
-
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.state().ring)
+        write!(f, "{:?}", self.state().ring())
     }
 }
 
-fn late(wait: Duration) -> Error {
-    let wait = wait.as_millis();
-    Error::new(ErrorKind::Unavailable, format!("the source of the secrets gave no answer in {wait} ms"))
-}
-
-/// A clock that went back by more than any interval of ours must not stop refreshing until it has caught up.
-fn is_far_ahead(due: SystemTime, now: SystemTime) -> bool {
-    due.duration_since(now).is_ok_and(|ahead| ahead > schedule::FAR_AHEAD)
-}
-
-fn later(now: SystemTime, by: Duration) -> SystemTime {
-    now.checked_add(by).unwrap_or(now)
+/// The answer, if it comes within so long; without any time, if it is there already.
+async fn answer(fetch: &mut Fetch, wait: Duration) -> Option<Result<Keyring, Error>> {
+    if wait.is_zero() {
+        return poll_fn(|cx| match fetch.answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
+    }
+    tokio::time::timeout(wait, &mut fetch.answer).await.ok()
 }

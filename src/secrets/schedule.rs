@@ -24,6 +24,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 const RETRY_WITHOUT_RING_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// How long the last good ring serves while its source fails (security.md, SS6; ASP.NET refreshes as rarely).
 pub(crate) const LAST_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after its fetch a ring holds every key that anybody seals with: as old as it grows before it is fetched again (300 s and
+/// a fifth), and a minute by which clocks may differ. A new key seals 13 minutes after it was written.
+pub(crate) const CERTAIN_FOR: Duration = Duration::from_secs(420);
 /// How seldom an unknown key id asks for a refresh (security.md, SS8).
 pub(crate) const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(60);
 /// How long a request waits for a refresh while the last good ring could serve it.

@@ -142,6 +142,10 @@ impl Secrets for SsmSecrets {
     async fn fetch(&self) -> Result<Keyring, Error> {
         quiet(self.read()).await
     }
+
+    fn late(&self, after: Duration) -> Error {
+        trouble::late(&self.names, after)
+    }
 }
 
 impl fmt::Debug for SsmSecrets {

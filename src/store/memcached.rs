@@ -8,7 +8,7 @@ use crate::memcached::{Added, Client, Deleted, Failure, FailureKind, Key, Limit,
 use crate::merge::largest_keys;
 use crate::random::{self, RandomSource};
 use crate::seal::stored::{self, OVERHEAD_BYTES, Place, Stored};
-use crate::seal::{self, Reference, Refusal};
+use crate::seal::{self, Reference};
 use crate::secrets::{Keys, Unsealed};
 use crate::store::{
     Call, Found, GRACE, Loaded, RETIRED_FOR, Retired, SUCCEEDED_FOR, Store, Update, Version, binding, later,
@@ -107,15 +107,8 @@ impl MemcachedStore {
     /// What a server keeps in this spot, if one of our keys sealed it for this spot.
     async fn open(&self, spot: &Spot, value: &[u8], call: &Call) -> Result<Option<(Stored, bool)>, Error> {
         let place = Place { id: &spot.id, key: spot.key.as_str() };
-        match self.keys.try_open(call, |ring| stored::open(ring, place, value)).await? {
-            Ok(opened) => Ok(Some((opened.inner, opened.is_stale || spot.is_stale))),
-            // Its reference opened, so it is ours: another environment has a newer ring. "I cannot look" is never "nothing".
-            Err(Refusal::UnknownKey) => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the session is sealed by a secret that this environment does not have: give it to all before it seals",
-            )),
-            Err(_) => Ok(None),
-        }
+        let opened = self.keys.open_stored(call, |ring| stored::open(ring, place, value)).await?;
+        Ok(opened.map(|opened| (opened.inner, opened.is_stale || spot.is_stale)))
     }
 
     fn seal(&self, ring: &Keyring, spot: &Spot, stored: &Stored, call: &Call) -> Result<Vec<u8>, Error> {

@@ -1,11 +1,18 @@
 //! What a user of the application sees: whole requests, with their sessions in a real memcached.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
 
+use lambda_session::keyring::Keyring;
+use lambda_session::secrets::{Keys, Secrets};
+use lambda_session::store::MemcachedStore;
+use lambda_session::{Error, ErrorKind, SessionLayer, Values};
 use tower::ServiceExt;
 
 use crate::{
-    shared::{Answer, Browser, Sets, cookie, refusal, request},
+    shared::{Answer, Browser, Sets, cookie, keyring, refusal, request, scripted, send},
     support::{Hands, Harm, Memcached, Proxy, client, key, minute, patient, poll_times, run, settings, soon},
     visits::{Held, app, enter, node_of},
 };
@@ -207,5 +214,49 @@ fn a_request_dropped_at_any_poll_leaves_the_next_one_its_own_session() {
         assert!(alice.visit("/read").await.body.starts_with("alice "));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(server.connections() <= 1, "{} connections are left", server.connections());
+    });
+}
+
+/// A ring as SSM gives it; without any, a source that does not answer.
+#[derive(Clone, Default)]
+struct Source(Arc<Mutex<Option<Keyring>>>);
+
+impl Secrets for Source {
+    async fn fetch(&self) -> Result<Keyring, Error> {
+        self.0.lock().unwrap().clone().ok_or_else(|| Error::new(ErrorKind::Unavailable, "as the test wants it"))
+    }
+}
+
+/// SS9: a key leaked and is revoked. What it sealed is over, not unavailable for as long as the browser asks, though the
+/// reference is of a key that is still there: a refreshed ring knows that nobody has the other. Where the ring may lack a key, as when its
+/// source is down or when it stays, that session is unavailable.
+#[test]
+fn a_session_whose_value_a_revoked_key_sealed_is_over() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let client = client(patient(&server.name()));
+        let over = |keys: Keys| scripted(SessionLayer::<Values>::new(MemcachedStore::new(client.clone(), keys)));
+        for (name, ring, expected) in [
+            ("revoked", Some([2, 0]), 200),
+            ("the source is down", None, 503),
+            ("a ring that stays", Some([2, 0]), 503),
+        ] {
+            let first = send(&over(keyring(&[0]).into()), "/set-a=1", &[]).await;
+            let old = cookie(&first.token().unwrap());
+            // Rotated; the answer to this one never reaches the browser.
+            let lost = send(&over(keyring(&[1, 0]).into()), "/set-b=2", &[old.as_bytes()]).await;
+            assert_eq!(lost.sets(), Sets::Cookie);
+            let after = if expected == 503 && ring.is_some() {
+                over(keyring(&[2, 0]).into())
+            } else {
+                let source = Source(Arc::new(Mutex::new(Some(keyring(&[2, 0])))));
+                let keys = Keys::refreshed_at(source.clone(), SystemTime::now(), |_| Ok(())).await.unwrap();
+                *source.0.lock().unwrap() = ring.map(|seeds| keyring(&seeds));
+                over(keys)
+            };
+            for path in ["/read", "/destroy"] {
+                assert_eq!(send(&after, path, &[old.as_bytes()]).await.status, expected, "{name}: {path}");
+            }
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! What SSM's trouble means: whether it may pass, and what the operator can do.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
@@ -143,6 +143,11 @@ pub(super) fn wrong_type(name: &ParameterName, found: &str) -> Error {
 
 pub(super) fn misunderstood(names: &[ParameterName], why: &str) -> Error {
     passing(names, &format!("SSM's answer is not understood: {why}"))
+}
+
+pub(super) fn late(names: &[ParameterName], after: Duration) -> Error {
+    let after = after.as_millis();
+    passing(names, &format!("no answer in {after} ms; in a VPC, SSM needs an interface endpoint or a NAT gateway"))
 }
 
 pub(super) fn no_region(names: &[ParameterName]) -> Error {
