@@ -1,6 +1,9 @@
 //! Secrets from a place of your own: here the AWS Parameters and Secrets extension, a layer that keeps parameters at hand.
 //!
 //! It answers only after the start, so the ring is fetched by the first request that needs it.
+//!
+//! It keeps a parameter for 300 s itself (`SSM_PARAMETER_STORE_TTL`, in seconds), which adds to our six minutes: a revoked key is
+//! good for up to eleven. Set that variable to 1, or give a new key as much more time: `keys rotate --in 25m`.
 
 use axum::{Router, routing::get};
 use lambda_session::keyring::Keyring;

@@ -32,11 +32,17 @@ struct Parameter(Arc<Mutex<Shown>>);
 struct Shown {
     text: String,
     answers: bool,
+    /// How many of the next fetches fail.
+    failing: u32,
 }
 
 impl Secrets for Parameter {
     async fn fetch(&self) -> Result<Keyring, Error> {
-        let shown = self.0.lock().unwrap();
+        let mut shown = self.0.lock().unwrap();
+        if shown.failing > 0 {
+            shown.failing -= 1;
+            return Err(Error::new(ErrorKind::Unavailable, "throttled"));
+        }
         if !shown.answers {
             return Err(Error::new(ErrorKind::Unavailable, "closed"));
         }
@@ -64,6 +70,8 @@ enum Step {
     Stranger(usize),
     /// The environment is replaced by a new one.
     Start(usize),
+    /// So many of the fetches to come fail.
+    Fail(u32),
     Command(Command),
 }
 
@@ -104,7 +112,8 @@ struct World {
 impl World {
     fn new(rescue: Rescue, environments: &[(i64, RandomSource)]) -> Self {
         let Plan::Write { ring, .. } = plan::init(facts(0, 0), &secret(0)).unwrap() else { panic!() };
-        let parameter = Parameter(Arc::new(Mutex::new(Shown { text: ring.text().to_string(), answers: true })));
+        let parameter =
+            Parameter(Arc::new(Mutex::new(Shown { text: ring.text().to_string(), answers: true, failing: 0 })));
         let mut world = Self {
             now: 0,
             rescue,
@@ -147,6 +156,7 @@ impl World {
                 let Environment { ahead, jitter, .. } = self.environments[index];
                 self.environments[index].store = self.cold_start(ahead, jitter);
             }
+            Step::Fail(count) => self.parameter.0.lock().unwrap().failing = count,
             Step::Command(command) => self.command(command),
         }
         Ok(())
@@ -437,4 +447,41 @@ fn a_key_that_seals_at_once_hurts_as_it_says() {
         let visit = world.take(Step::Visit(1));
         assert_eq!(visit.is_err(), is_lost, "{lead} s, {rescue:?}: {visit:?}");
     }
+}
+
+/// The second six minutes of the thirteen are for refreshes that fail: each failure puts the next one off by 30 s, and eleven
+/// in a row lose nobody where people come all the time. Seven minutes would not do.
+#[test]
+fn a_rotation_outlasts_eleven_refreshes_that_fail() {
+    let lost_after = |lead: u64, failures: u32| {
+        let lost = |start: u64| {
+            let mut world = World::new(Rescue::Never, &[(30, JITTERS[0]), (-30, JITTERS[2])]);
+            world.now = start;
+            world.take(Step::Start(1)).unwrap();
+            world.now = 360;
+            let hasty = if lead < plan::SAFE_AFTER.as_secs() { Haste::Now } else { Haste::Safe };
+            world.take(Step::Command(Command::Rotate { lead, haste: hasty })).unwrap();
+            // What it warns of counts as a loss here.
+            world.hurried.clear();
+            world.take(Step::Fail(failures)).unwrap();
+            for now in (360..=330 + lead).step_by(30) {
+                world.now = now;
+                world.take(Step::Visit(1)).unwrap();
+            }
+            let left = world.parameter.0.lock().unwrap().failing;
+            assert!(left == 0 || hasty == Haste::Now, "{left} of {failures} were not tried, started at {start} s");
+            assert_eq!(world.writes, 1);
+            // Its clock is ahead, so this one seals with the new key first; the other opens it, or has not heard.
+            world.take(Step::Fail(0)).unwrap();
+            world.take(Step::Start(0)).unwrap();
+            world.take(Step::Visit(0)).unwrap();
+            world.take(Step::Visit(1)).is_err()
+        };
+        (1..360).step_by(10).filter(|start| lost(*start)).count()
+    };
+    for failures in 0..=11 {
+        assert_eq!(lost_after(780, failures), 0, "{failures} failures");
+    }
+    assert_eq!(lost_after(420, 0), 0, "seven minutes do where nothing fails");
+    assert!(lost_after(420, 3) > 0, "and nowhere else");
 }

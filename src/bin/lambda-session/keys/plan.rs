@@ -209,11 +209,14 @@ pub(crate) fn revoke(ring: &Ring, facts: Facts, key_id: &str, fresh: &str) -> Re
     let mut effects = vec![format!("key {wanted} leaves the ring")];
     effects.push(if states.contains(&State::Sealing) {
         format!(
-            "every session that it sealed is over, within {} everywhere: these people log in again",
+            "every session that it sealed is over, within {} wherever SSM answers: these people log in again",
             span(KNOWN_AFTER)
         )
     } else if states.contains(&State::Retired) {
-        format!("sessions that were not visited since it retired are over, within {} everywhere", span(KNOWN_AFTER))
+        format!(
+            "sessions that were not visited since it retired are over, within {} wherever SSM answers",
+            span(KNOWN_AFTER)
+        )
     } else {
         "nobody is logged out: it has not sealed yet".into()
     });

@@ -178,7 +178,7 @@ fn a_revoked_key_is_gone_and_the_ring_never_empty() {
         "a277 2026-11-22T18:15:00Z\n\
          c1fa 2026-11-22T14:40:00Z\n\
          key 50b2 leaves the ring\n\
-         every session that it sealed is over, within 6 min everywhere: these people log in again\n\
+         every session that it sealed is over, within 6 min wherever SSM answers: these people log in again\n\
          what seals: c1fa now, a277 from 2026-11-22T18:15:00Z (in 15 min)"
     );
     assert!(row(&three, "a277").contains("nobody is logged out: it has not sealed yet\nwhat seals: 50b2 now"));
