@@ -127,6 +127,9 @@ mod tests {
         }
     }
 
+    /// From which hour on each seals, and the number of its secret.
+    type Keys<'a> = &'a [(u64, u8)];
+
     #[test]
     fn what_is_undone_is_named() {
         let text = |keys: &[(u64, u8)]| {
@@ -137,7 +140,7 @@ mod tests {
             };
             keys.iter().map(line).collect::<Vec<_>>().join("\n")
         };
-        let rows: [(&str, &[(u64, u8)], &[(u64, u8)], &[(u64, u8)], &[&str]); 7] = [
+        let rows: [(&str, Keys<'_>, Keys<'_>, Keys<'_>, &[&str]); 7] = [
             ("all of it is there", &[(1, 0)], &[(2, 1), (1, 0)], &[(3, 2), (2, 1), (1, 0)], &[]),
             (
                 "a revoked key",
