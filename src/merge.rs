@@ -42,6 +42,16 @@ impl Patch {
         Ok(Some(Self { replaces, baseline, result, stored }))
     }
 
+    /// Whether what was stored has more in it, or less, than the type made of it.
+    pub(crate) fn keeps_more(&self) -> bool {
+        self.stored.is_some() && !self.replaces
+    }
+
+    /// The same, dropping the data before whole.
+    pub(crate) fn replacing(self) -> Self {
+        Self { replaces: true, ..self }
+    }
+
     /// The payload that this patch makes of another.
     pub(crate) fn apply(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         if self.replaces || payload == self.baseline {

@@ -68,6 +68,8 @@ pub struct Session<T = Values> {
     visit: Option<Box<Visit>>,
     slot: Arc<Slot>,
     encode: fn(&T) -> Result<Vec<u8>, Error>,
+    /// Whether this text decodes.
+    fits: fn(&[u8]) -> bool,
 }
 
 /// The request's slot in its extensions, under the type of the session that it is for.
@@ -178,7 +180,8 @@ impl<T: Data> Session<T> {
         let data: T = decoded.unwrap_or_default();
         let baseline = encode(&data)?;
         let visit = held.release();
-        Ok(Self { data, baseline, is_misfit, visit, slot, encode })
+        let fits = |json: &[u8]| serde_json::from_slice::<T>(json).is_ok();
+        Ok(Self { data, baseline, is_misfit, visit, slot, encode, fits })
     }
 }
 
@@ -229,7 +232,15 @@ impl<T> Drop for Session<T> {
         }
         let baseline = mem::take(&mut self.baseline);
         let patch = (self.encode)(&self.data)
-            .and_then(|result| Patch::between(baseline, result, &visit.payload()?, self.is_misfit));
+            .and_then(|result| Patch::between(baseline, result, &visit.payload()?, self.is_misfit))
+            .and_then(|patch| match patch {
+                Some(patch) if patch.keeps_more() => {
+                    // One field has two names where the type gives it an alias: with both kept it would not decode again.
+                    let fits = (self.fits)(&patch.apply(&visit.payload()?)?);
+                    Ok(Some(if fits { patch } else { patch.replacing() }))
+                }
+                patch => Ok(patch),
+            });
         match patch {
             Ok(patch) => visit.patches.extend(patch),
             Err(error) => visit.failure = Some(error),

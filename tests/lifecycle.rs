@@ -841,6 +841,27 @@ async fn a_default_never_overwrites_what_is_there() {
     }
 }
 
+/// A field that was renamed and still answers to its old name: with both names kept the session would not decode again,
+/// and its owner would be logged out.
+#[tokio::test]
+async fn a_renamed_field_logs_nobody_out() {
+    #[derive(Default, Serialize, Deserialize)]
+    struct Renamed {
+        #[serde(alias = "user")]
+        name: String,
+        #[serde(default)]
+        count: u64,
+    }
+    for (name, store) in Any::all(&[0]) {
+        set_clock(START);
+        let token = begin(&store, r#"{"user":"alice"}"#).await;
+        let (_, token) = change::<Renamed>(&store, Some(&token), |session| session.count += 1).await;
+        assert_eq!(stored(&store, token.as_deref().unwrap()).await, r#"{"count":1,"name":"alice"}"#, "{name}");
+        let (_, token) = change::<Renamed>(&store, token.as_deref(), |session| session.count += 1).await;
+        assert_eq!(stored(&store, &token.unwrap()).await, r#"{"count":2,"name":"alice"}"#, "{name}");
+    }
+}
+
 /// Data that does not fit the type is an empty session, left alone until the handler writes, then replaced whole; one
 /// warning a minute says so, without the data.
 #[tokio::test]
