@@ -28,13 +28,14 @@
 //! | `MEMCACHE_TLS_CA` | a PEM file of the authorities to trust instead of the public ones | none |
 //! | `MEMCACHE_POOL_SIZE` | the most connections to one node, 1 to 1000 | `10` |
 //! | `MEMCACHE_TIMEOUT` | what all calls of one request may take on open connections, `20ms` to `5s`; four tenths of it for one exchange. Where one must connect first: four times it, and 1 s at least | `250ms` |
-//! | `MEMCACHE_MAX_VALUE` | the largest session, in bytes, 1024 to 1000000 | `262144` |
+//! | `MEMCACHE_MAX_VALUE` | the largest sealed session, in bytes, 40 more than its JSON: 1024 to 1000000 | `262144` |
 //! | `MEMCACHE_PREFIX` | what storage keys begin with, 1 to 200 of `A-Z a-z 0-9 : _ -` | `s` |
 //!
 //! Secrets from SSM are fetched at start, in one call, and refreshed while the function lives ([`Keys`]).
 //!
 //! Durations read `90s`, `30m`, `12h`, `30d` or a number of seconds. With `SESSION_DOMAIN`, or a path other than `/`, the
-//! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset.
+//! default name is `__Secure-session`; with `SESSION_SECURE=off` it is `session`. An empty variable counts as unset, and
+//! hides what a file says.
 //!
 //! Change `SESSION_NAME` together with `SESSION_DOMAIN` or `SESSION_PATH`: browsers keep the cookie of the old place, send
 //! both, and two live sessions in one request count as none until the older one ends.

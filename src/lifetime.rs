@@ -171,7 +171,8 @@ mod tests {
         assert_eq!(Lifetime::default().age(&record, at(1000)), Age::Future);
     }
 
-    /// F15: a clock that is an hour off, in 1970 or in 2106 ends sessions early and never prolongs one.
+    /// F15: by a clock that is an hour off, in 1970 or in 2106 a session that was just made ends early. An older one lives
+    /// longer by as much as a clock is behind.
     #[test]
     fn a_wrong_clock_ends_sessions_early() {
         let lifetime = Lifetime::default();
