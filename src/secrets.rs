@@ -49,7 +49,7 @@ pub trait Secrets: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for what may pass; any other kind for what will not by
+    /// [`ErrorKind::Unavailable`] for what may pass; any other kind for what will not by
     /// itself, such as a parameter that is not there or that nobody may read.
     fn fetch(&self) -> impl Future<Output = Result<Keyring, Error>> + Send;
 
