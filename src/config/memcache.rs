@@ -2,7 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Reader, Variables};
+use super::Variables;
+use super::reader::Reader;
 use crate::Error;
 use crate::cookie::quoted;
 use crate::memcached::{Client, Settings};
@@ -88,7 +89,7 @@ fn time(read: &Reader<'_, impl Variables>) -> Result<Option<Duration>, Error> {
             number.parse().ok().map(Duration::from_millis)
         }
         Some(_) => None,
-        None => super::parse_duration(text),
+        None => super::reader::parse_duration(text),
     };
     match time {
         Some(time) if TIMES.contains(&time) => Ok(Some(time)),

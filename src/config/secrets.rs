@@ -2,7 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{Reader, Variables};
+use super::Variables;
+use super::reader::Reader;
 use crate::Error;
 use crate::keyring::{Keyring, Secret};
 use crate::secrets::Keys;
