@@ -31,6 +31,7 @@
 //! ```
 
 mod address;
+mod alarm;
 mod attempt;
 mod breaker;
 mod client;
@@ -50,6 +51,8 @@ mod settings;
 mod settle;
 mod stream;
 mod timer;
+#[cfg(target_os = "linux")]
+mod timer_descriptor;
 mod tls;
 mod trouble;
 
