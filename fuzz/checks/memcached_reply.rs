@@ -1,6 +1,6 @@
 //! What a cache node may send: replies, lists of nodes, its version.
 
-use lambda_session::memcached::protocol::{Configuration, Engine, Malformed, Nodes, Progress, Reply, Status};
+use lambda_session::memcached::protocol::{Configuration, Engine, Malformed, Nodes, Opaque, Progress, Reply, Status};
 
 /// The largest value in these checks: small, so that fuzzing reaches what lies beyond it.
 const VALUE_LIMIT_BYTES: usize = 4096;
@@ -100,7 +100,7 @@ fn a_reply_says_what_its_line_says(data: &[u8], reply: &Reply, consumed: usize) 
         }
     }
     assert_eq!(reply.cas, flag('c').map(|digits| digits.parse().expect("a CAS is a number")));
-    assert_eq!(reply.opaque.map(|opaque| format!("{opaque:016x}")).as_deref(), flag('O'));
+    assert_eq!(reply.opaque.map(|opaque| opaque.to_string()).as_deref(), flag('O'));
 }
 
 fn a_list_is_bounded_and_is_its_text(payload: &[u8]) {
@@ -132,9 +132,9 @@ fn what_an_engine_writes_is_read(data: &[u8]) {
         let bytes = data.iter().skip(from).chain(std::iter::repeat(&0)).take(8);
         bytes.fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
     };
-    let (cas, opaque) = (number(0), number(8));
+    let (cas, opaque) = (number(0), Opaque::new(number(8)));
     for space in [" ", "  "] {
-        let head = format!("VA {}{space}c{cas}{space}O{opaque:016x}\r\n", value.len());
+        let head = format!("VA {}{space}c{cas}{space}O{opaque}\r\n", value.len());
         let reply = [head.as_bytes(), value, b"\r\n"].concat();
         let status = Status::Value(head.len()..head.len() + value.len());
         let expected = Reply { status, cas: Some(cas), opaque: Some(opaque) };

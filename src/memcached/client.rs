@@ -16,7 +16,7 @@ use super::connection::Answer;
 use super::dial::Dialler;
 use super::node::Node;
 use super::observer::Event;
-use super::protocol::{Command, Mode, Status};
+use super::protocol::{Command, Mode, Opaque, Status};
 use super::tls::Tls;
 use super::trouble::Trouble;
 use super::{Failure, FailureKind, Key, NodeId, Settings, Ttl};
@@ -364,9 +364,9 @@ impl Shared {
         self.settings.observer.on(event);
     }
 
-    /// A number for the next command: another for every command of this client, and very likely of any other.
-    pub(crate) fn opaque(&self) -> u64 {
-        self.opaque.fetch_add(1, Ordering::Relaxed)
+    /// The opaque of the next command: another for every command of this client, and very likely of any other.
+    pub(crate) fn opaque(&self) -> Opaque {
+        Opaque::new(self.opaque.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A server that refuses a value for its size deletes the one it has: it must not come to that.

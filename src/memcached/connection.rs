@@ -18,7 +18,7 @@ use tokio_rustls::{client::TlsStream, rustls::HandshakeKind};
 
 use super::clock::Moment;
 use super::observer::Discard;
-use super::protocol::{Command, Configuration, Engine, Malformed, Nodes, Progress, Reply, Status};
+use super::protocol::{Command, Configuration, Engine, Malformed, Nodes, Opaque, Progress, Reply, Status};
 use super::stream::{Fault, Stream};
 use super::timer::Timer;
 
@@ -140,7 +140,7 @@ impl Connection {
     pub(crate) async fn exchange(
         mut self,
         command: &Command<'_>,
-        opaque: u64,
+        opaque: Opaque,
         ask_nodes: bool,
         began: Instant,
         limit: Instant,

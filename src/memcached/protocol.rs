@@ -9,14 +9,16 @@
 //! > version                                    < VERSION <text>
 //! ```
 //!
-//! The opaque is 16 hex digits, another for every command; a reply with another one is no answer to it. Error lines carry
+//! The opaque is eight letters, another for every command; a reply with another one is no answer to it. Error lines carry
 //! none, and neither does the miss of an engine before 1.6.18.
 
 mod command;
 mod list;
 mod number;
+mod opaque;
 mod reply;
 
 pub(crate) use self::command::{Command, Mode};
 pub use self::list::{Listed, Nodes};
+pub use self::opaque::Opaque;
 pub use self::reply::{Configuration, Engine, Malformed, Progress, Reply, Status};

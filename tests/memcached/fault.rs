@@ -46,7 +46,7 @@ fn a_value_that_is_cut_short_is_never_a_miss_and_never_short() {
         server.tell("ms k 5\r\nhello\r\n");
         let greeting =
             format!("VERSION {}\r\n", server.tell("version\r\n").trim_start_matches("VERSION ").trim()).len();
-        let reply = "VA 5 c1 O0123456789abcdef\r\nhello\r\n".len();
+        let reply = "VA 5 c1 OAAAAAAAB\r\nhello\r\n".len();
         for offset in 0..greeting + reply {
             let proxy = Proxy::start(server.port, move |_| Harm::CutAnswer(offset));
             let client = client(patient(&proxy.name()));
@@ -237,13 +237,13 @@ fn after_a_long_freeze_the_first_operation_is_on_a_fresh_connection() {
 fn a_reply_to_another_command_is_never_handed_out() {
     type Twist = fn(&str) -> String;
     let twists: [(&str, Twist); 8] = [
-        ("a wrong opaque", |_| "VA 5 c1 O0000000000000001\r\nalice\r\n".to_owned()),
+        ("a wrong opaque", |_| "VA 5 c1 OAAAAAAAB\r\nalice\r\n".to_owned()),
         ("no opaque", |_| "VA 5 c1\r\nalice\r\n".to_owned()),
         ("no CAS", |opaque| format!("VA 5 {opaque}\r\nalice\r\n")),
         ("a bare miss", |_| "EN\r\n".to_owned()),
         ("a miss before it", |opaque| format!("EN\r\nVA 5 c1 {opaque}\r\nalice\r\n")),
         ("somebody's answer before it", |opaque| {
-            format!("VA 5 c1 O0000000000000001\r\nalice\r\nVA 5 c1 {opaque}\r\nbobby\r\n")
+            format!("VA 5 c1 OAAAAAAAB\r\nalice\r\nVA 5 c1 {opaque}\r\nbobby\r\n")
         }),
         ("the answer to a write", |opaque| format!("HD {opaque}\r\n")),
         ("an extra line before it", |opaque| format!("END\r\nVA 5 c1 {opaque}\r\nbobby\r\n")),

@@ -134,7 +134,7 @@ impl Bare {
             }
             Ok::<_, Failed>(connections)
         })?;
-        let request = format!("mg {} T{TTL_SECS} v c O0123456789abcdef\r\n", key.as_str()).into_bytes();
+        let request = format!("mg {} T{TTL_SECS} v c O01234567\r\n", key.as_str()).into_bytes();
         Ok(Self { tokio, connections, request })
     }
 

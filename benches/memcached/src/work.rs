@@ -80,7 +80,7 @@ impl Stage {
     pub fn new(server: &Memcached) -> Result<Self, Failed> {
         let stream = TcpStream::connect(server.address())?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), opaque: 0x0123_4567_89ab_cdef })
+        Ok(Self { stream: BufReader::new(stream), opaque: 0x0123_4567 })
     }
 
     /// The work of a turn, after everything is as it has to be.
@@ -118,11 +118,11 @@ impl Stage {
         self.opaque = self.opaque.wrapping_add(1);
         let (opaque, mut request) = (self.opaque, Vec::new());
         match deed {
-            Deed::Get => write!(request, "mg {key} v c O{opaque:016x}\r\n")?,
-            Deed::GetAndTouch => write!(request, "mg {key} T{TTL_SECS} v c O{opaque:016x}\r\n")?,
-            Deed::Delete => write!(request, "md {key} O{opaque:016x}\r\n")?,
-            Deed::Add => write!(request, "ms {key} {VALUE_BYTES} T{TTL_SECS} ME O{opaque:016x}\r\n")?,
-            Deed::Replace => write!(request, "ms {key} {VALUE_BYTES} T{TTL_SECS} C{cas} O{opaque:016x}\r\n")?,
+            Deed::Get => write!(request, "mg {key} v c O{opaque:08x}\r\n")?,
+            Deed::GetAndTouch => write!(request, "mg {key} T{TTL_SECS} v c O{opaque:08x}\r\n")?,
+            Deed::Delete => write!(request, "md {key} O{opaque:08x}\r\n")?,
+            Deed::Add => write!(request, "ms {key} {VALUE_BYTES} T{TTL_SECS} ME O{opaque:08x}\r\n")?,
+            Deed::Replace => write!(request, "ms {key} {VALUE_BYTES} T{TTL_SECS} C{cas} O{opaque:08x}\r\n")?,
         }
         if matches!(deed, Deed::Add | Deed::Replace) {
             request.extend_from_slice(&[b'x'; VALUE_BYTES]);

@@ -1,6 +1,7 @@
 //! Commands, written as bytes.
 
-use super::number::{push_decimal, push_hexadecimal};
+use super::number::push_decimal;
+use super::opaque::Opaque;
 use super::reply::{Reply, Status};
 use crate::memcached::{Key, Ttl};
 
@@ -29,7 +30,7 @@ pub(crate) enum Mode {
 
 impl Command<'_> {
     /// Appends the command.
-    pub(crate) fn write(&self, opaque: u64, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, opaque: Opaque, out: &mut Vec<u8>) {
         match *self {
             Self::Get { key, touch } => {
                 push_name(b"mg ", key, out);
@@ -72,7 +73,7 @@ impl Command<'_> {
     }
 
     /// Whether the reply answers this command: what it may say, and that it says it to us.
-    pub(crate) fn is_answered_by(&self, opaque: u64, reply: &Reply, echoes_on_miss: bool) -> bool {
+    pub(crate) fn is_answered_by(&self, opaque: Opaque, reply: &Reply, echoes_on_miss: bool) -> bool {
         let expected = match (self, &reply.status) {
             (Self::Get { .. }, Status::Value(_)) => reply.cas.is_some(),
             (Self::Get { .. }, Status::Miss) => true,
@@ -100,9 +101,9 @@ fn push_flag(flag: &[u8], number: u64, out: &mut Vec<u8>) {
     push_decimal(number, out);
 }
 
-fn push_end(opaque: u64, out: &mut Vec<u8>) {
+fn push_end(opaque: Opaque, out: &mut Vec<u8>) {
     out.extend_from_slice(b" O");
-    push_hexadecimal(opaque, out);
+    out.extend_from_slice(opaque.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -117,21 +118,21 @@ mod tests {
         let key = Key::new("s:k").unwrap();
         let ttl = Ttl::after(Duration::from_secs(60), SystemTime::UNIX_EPOCH).unwrap();
         for (command, bytes) in [
-            (Command::Get { key: &key, touch: None }, "mg s:k v c O00000000000000ff\r\n"),
-            (Command::Get { key: &key, touch: Some(ttl) }, "mg s:k T60 v c O00000000000000ff\r\n"),
-            (Command::Delete { key: &key, cas: None }, "md s:k O00000000000000ff\r\n"),
-            (Command::Delete { key: &key, cas: Some(7) }, "md s:k C7 O00000000000000ff\r\n"),
+            (Command::Get { key: &key, touch: None }, "mg s:k v c OAAAAAAD_\r\n"),
+            (Command::Get { key: &key, touch: Some(ttl) }, "mg s:k T60 v c OAAAAAAD_\r\n"),
+            (Command::Delete { key: &key, cas: None }, "md s:k OAAAAAAD_\r\n"),
+            (Command::Delete { key: &key, cas: Some(7) }, "md s:k C7 OAAAAAAD_\r\n"),
             (
                 Command::Set { key: &key, value: b"a\r\nb", ttl, mode: Mode::Add },
-                "ms s:k 4 T60 ME O00000000000000ff\r\na\r\nb\r\n",
+                "ms s:k 4 T60 ME OAAAAAAD_\r\na\r\nb\r\n",
             ),
             (
                 Command::Set { key: &key, value: b"", ttl, mode: Mode::Replace(u64::MAX) },
-                "ms s:k 0 T60 C18446744073709551615 O00000000000000ff\r\n\r\n",
+                "ms s:k 0 T60 C18446744073709551615 OAAAAAAD_\r\n\r\n",
             ),
         ] {
             let mut out = Vec::new();
-            command.write(255, &mut out);
+            command.write(Opaque::new(255), &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), bytes);
         }
     }
@@ -160,10 +161,15 @@ mod tests {
                 Status::NotFound,
                 Status::Error(String::new()),
             ] {
-                let reply = Reply { status, cas: Some(7), opaque: Some(1) };
+                let reply = Reply { status, cas: Some(7), opaque: Some(Opaque::new(1)) };
                 let expected = answers.contains(&reply.status);
-                assert_eq!(command.is_answered_by(1, &reply, true), expected, "{name}: {:?}", reply.status);
-                assert!(!command.is_answered_by(2, &reply, true), "{name}: to another command");
+                assert_eq!(
+                    command.is_answered_by(Opaque::new(1), &reply, true),
+                    expected,
+                    "{name}: {:?}",
+                    reply.status
+                );
+                assert!(!command.is_answered_by(Opaque::new(2), &reply, true), "{name}: to another command");
             }
         }
     }

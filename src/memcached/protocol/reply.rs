@@ -2,7 +2,8 @@
 
 use std::{fmt, ops::Range};
 
-use super::number::{decimal, hexadecimal};
+use super::number::decimal;
+use super::opaque::Opaque;
 
 /// The longest line that a server sends in answer to our commands, in bytes; its own limit for a command is 2,048.
 const LINE_LIMIT_BYTES: usize = 2048;
@@ -36,7 +37,7 @@ pub struct Reply {
     /// The CAS number, where it was asked for.
     pub cas: Option<u64>,
     /// The opaque that it echoes.
-    pub opaque: Option<u64>,
+    pub opaque: Option<Opaque>,
 }
 
 /// What a reply says.
@@ -179,15 +180,21 @@ fn error_line(line: &[u8]) -> Option<String> {
 }
 
 /// CAS and opaque among a reply's flags; flags that we did not ask for are let be.
-fn flags<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<(Option<u64>, Option<u64>), Malformed> {
+fn flags<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<(Option<u64>, Option<Opaque>), Malformed> {
     let (mut cas, mut opaque) = (None, None);
     for word in words {
-        let (place, number) = match word.split_first() {
-            Some((b'c', digits)) => (&mut cas, decimal(digits).ok_or(Malformed("a CAS that is no number"))?),
-            Some((b'O', digits)) => (&mut opaque, hexadecimal(digits).ok_or(Malformed("an opaque that is not ours"))?),
+        let is_second = match word.split_first() {
+            Some((b'c', digits)) => {
+                let number = decimal(digits).ok_or(Malformed("a CAS that is no number"))?;
+                cas.replace(number).is_some()
+            }
+            Some((b'O', echoed)) => {
+                let echoed = Opaque::read(echoed).ok_or(Malformed("an opaque that is not ours"))?;
+                opaque.replace(echoed).is_some()
+            }
             _ => continue,
         };
-        if place.replace(number).is_some() {
+        if is_second {
             return Err(Malformed("a flag twice"));
         }
     }

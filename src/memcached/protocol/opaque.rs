@@ -1,0 +1,60 @@
+//! What a command carries and its reply echoes.
+
+use std::fmt;
+
+/// Eight letters, digits, `-` and `_`: half of what 64 bits take in hex, in each direction, and nothing has to be decoded
+/// to be compared (300 of the 4,000 instructions of a delete, by callgrind).
+///
+/// They are the lowest 48 bits of a number: a client repeats itself after 2^48 commands, which at 100,000 a second is
+/// 89 years, and that a foreign reply fits by chance has a probability of 2^-48.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opaque([u8; LENGTH]);
+
+impl Opaque {
+    /// The opaque of this number.
+    pub fn new(number: u64) -> Self {
+        let (mut text, mut rest) = ([0; LENGTH], number);
+        for letter in text.iter_mut().rev() {
+            *letter = LETTERS.get((rest & 63) as usize).copied().unwrap_or_default();
+            rest >>= 6;
+        }
+        Self(text)
+    }
+
+    /// What a reply echoes, if that is as long as ours are; whether it is ours shows when it is compared.
+    pub(super) fn read(echoed: &[u8]) -> Option<Self> {
+        echoed.try_into().ok().map(Self)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; LENGTH] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+const LENGTH: usize = 8;
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// So no two of 2^48 commands in a row carry the same one.
+        #[test]
+        fn an_opaque_holds_48_bits(number in any::<u64>()) {
+            let opaque = Opaque::new(number);
+            let value = |letter: &u8| LETTERS.iter().position(|other| other == letter).unwrap() as u64;
+            let held = opaque.as_bytes().iter().fold(0, |held, letter| held << 6 | value(letter));
+            prop_assert_eq!(held, number & ((1 << 48) - 1));
+            prop_assert_eq!(Opaque::read(opaque.as_bytes()), Some(opaque));
+        }
+    }
+}
