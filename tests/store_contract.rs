@@ -34,10 +34,10 @@ fn wait<F: Future>(answer: F) -> F::Output {
 
 /// One of each kind: those of this process, and memcached on the real one.
 fn all(seeds: &[u8]) -> Vec<(&'static str, Any)> {
-    let mut all = Any::all(seeds);
+    let stores = Any::all(seeds).into_iter();
     #[cfg(feature = "memcached")]
-    all.push(("memcached", Any::Memcached(memcached(seeds))));
-    all
+    let stores = stores.chain([("memcached", Any::Memcached(memcached(seeds)))]);
+    stores.collect()
 }
 
 /// A store on a real memcached, which ends with this test.
