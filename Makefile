@@ -98,10 +98,12 @@ check: lint test doc e2e ## All that a change must pass
 
 .PHONY: bench
 bench: toolchain peers ## Speed beside named peers, in one run: per event, cold start, memory; then in process
+	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --bin bootstrap
 	$(BUILD_FUNCTION)
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/Cargo.toml
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/peers/plain_fetch/Cargo.toml
-	target/peers/release/drive --ours target/release/bootstrap --plain-fetch target/peers/release/plain_fetch
+	target/peers/release/drive --ours target/peers/release/bootstrap
+	target/peers/release/drive --ours target/release/bootstrap --plain-fetch target/peers/release/plain_fetch --only-fetches
 	$(CARGO) bench --locked --bench session
 	$(MAKE) bench-memcached
 
