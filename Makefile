@@ -124,8 +124,16 @@ fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)
 build: toolchain ## The example and the command line, as released
 	$(CARGO) build --locked --release --all-features --bins
 
-# What `sam build --build-in-source` calls for the function in template.yaml.
+# What `sam build` calls for the function in template.yaml.
 .PHONY: build-SessionFunction
 build-SessionFunction: toolchain
-	$(BUILD_FUNCTION)
-	cp target/release/bootstrap "$(ARTIFACTS_DIR)/"
+	CARGO="$(CARGO)" deploy/build.sh "$(ARTIFACTS_DIR)"
+
+.PHONY: build-tools
+build-tools: ## cargo-lambda and zig, with which `sam build` builds for the other architecture
+	deploy/tools.sh
+
+.PHONY: arm64-check
+arm64-check: toolchain peers ## Builds the function for arm64 with Debian's Rust and zig, and lets it answer events under qemu
+	$(CARGO) build --locked --quiet --features cli --bin lambda-session
+	deploy/arm64-check.sh
