@@ -64,8 +64,9 @@ keys: ## How to make the ring of keys in SSM that template.yaml reads, once a st
 	@echo
 	@echo "--kms-key ID encrypts it with a key of your own; give that to the template's KeysKmsKeyId as well. Then:"
 	@echo
-	@echo "  sam build --build-in-source && sam deploy --guided    # KeysParameter is the name above"
+	@echo "  sam build && sam deploy    # --parameter-overrides KeysParameter=… where it has another name"
 	@echo
+	@echo "docs/deploying-with-sam.md goes on from there;"
 	@echo "docs/rotating-secrets.md has the schedule, the roles, and what each command does to people's sessions."
 
 .PHONY: test
