@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Conflict,
     /// The session's data does not encode to a JSON object, or nests too deeply (500).
     Data,
-    /// A session outlived the handler it was given to (500).
+    /// A session outlived the handler it was given to (500), or was asked for after the handler had answered.
     Escaped,
     /// A payload is no event of a kind that is understood, or Lambda's runtime API cannot be reached.
     Event,

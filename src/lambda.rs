@@ -9,29 +9,27 @@
 //!   API's path is relieved of it on API Gateway's own domain, where alone it has it.
 //! - A host, query or header that is no URI or header costs itself, never the request.
 
+mod adapter;
 mod answer;
 mod event;
+mod payload;
+mod streamed;
 mod wire;
 
-use std::{
-    collections::HashMap,
-    fmt, mem,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-};
+use std::fmt;
 
-use bytes::Bytes;
 use http::Response;
 use http_body::Body as HttpBody;
 use lambda_http::Request;
 use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
-use tower_layer::Layer;
+use lambda_runtime::{Diagnostic, Runtime};
 use tower_service::Service;
 
+use self::adapter::Adapter;
 pub use self::answer::Answer;
 pub use self::event::{Event, Kind};
+use self::payload::Payloads;
+use self::streamed::{Hush, Streamed};
 use crate::{Error, ErrorKind};
 
 /// What lambda_runtime takes for granted; without one of them it panics.
@@ -48,6 +46,10 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 /// or anything else that takes a `lambda_http::Request` and gives an `http::Response` of any body, which is collected. A
 /// body is sent as text if its content type is textual, it is not encoded and it is UTF-8, else as base64. A panic in a handler is a function error, counted by Lambda,
 /// and the next event is served: build with unwinding panics.
+///
+/// One event at a time, as Lambda sends them; on Lambda Managed Instances as many at once as
+/// `AWS_LAMBDA_MAX_CONCURRENCY` says, each with its own session. There a handler that computes needs tokio's
+/// multi-threaded runtime, or it holds up the others.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), lambda_session::Error> {
@@ -78,106 +80,70 @@ where
     B::Data: Send,
     B::Error: fmt::Display,
 {
-    for variable in RUNTIME_VARIABLES {
-        if std::env::var_os(variable).is_none() {
-            return Err(Error::config(format!(
-                "{variable} is not set, so this is not Lambda: start the function with `lambda-session invoke` or \
-                 `cargo lambda watch`"
-            )));
-        }
-    }
-    let payloads = Payloads::default();
-    let adapter = Adapter { service, payloads: payloads.clone() };
-    let runtime = Runtime::new(adapter).layer(payloads).layer(TracingLayer::new());
-    runtime.run().await.map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
+    check_environment()?;
+    let runtime = Runtime::new(Adapter::<S, Answer>::new(service)).layer(Payloads).layer(TracingLayer::new());
+    runtime.run_concurrent().await.map_err(ended)
 }
 
-/// Turns an HTTP service into one of Lambda's events.
-#[derive(Clone)]
-struct Adapter<S> {
-    service: S,
-    payloads: Payloads,
-}
-
-type Served = Pin<Box<dyn Future<Output = Result<Answer, Diagnostic>> + Send>>;
-
-impl<S, B> Service<LambdaEvent<()>> for Adapter<S>
+/// Serves Lambda's events like [`run`], and answers in pieces: the head as soon as the handler has answered, the body as
+/// it comes, up to 200 MB in place of 6 (Lambda quotas).
+///
+/// The session is saved before the head leaves, for its cookie leaves with it. So what streams the body cannot have the
+/// session: one that is held by then is answered 500, and [`Session::of`](crate::Session::of) is
+/// [`ErrorKind::Escaped`] from then on. Take what the body needs out of the session first.
+///
+/// In pieces are answered a function URL, whose invoke mode must be `RESPONSE_STREAM`, and a REST API, whose method must
+/// have the response transfer mode `STREAM`. HTTP APIs and ALBs take no pieces: their events are answered whole, as [`run`]
+/// does, by the same binary. A body that breaks off half way is logged; the visitor's answer ends with a line that says so.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), lambda_session::Error> {
+/// use http::{Request, Response};
+/// use lambda_session::{Error, Session, SessionLayer};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// async fn report(request: Request<lambda_http::Body>) -> Result<Response<axum::body::Body>, Error> {
+///     let session: Session = Session::of(&request).await?;
+///     let user = session.get::<String>("user").unwrap_or_default();
+///     drop(session);
+///     // Any body will do; this one has one piece.
+///     Ok(Response::new(axum::body::Body::from(format!("the report for {user}\n"))))
+/// }
+///
+/// let sessions = <SessionLayer>::from_env().await?;
+/// lambda_session::run_streaming(ServiceBuilder::new().layer(sessions).service(service_fn(report))).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_streaming<S, B>(service: S) -> Result<(), Error>
 where
-    S: Service<Request, Response = Response<B>>,
+    S: Service<Request, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Diagnostic> + Send + 'static,
     S::Future: Send + 'static,
     B: HttpBody + Send + 'static,
     B::Data: Send,
     B::Error: fmt::Display,
 {
-    type Response = Answer;
-    type Error = Diagnostic;
-    type Future = Served;
+    check_environment()?;
+    let runtime = Runtime::new(Adapter::<S, Streamed>::new(service)).layer(Payloads).layer(Hush);
+    runtime.layer(TracingLayer::new()).run_concurrent().await.map_err(ended)
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.service.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, event: LambdaEvent<()>) -> Self::Future {
-        let payload = self.payloads.take(&event.context.request_id);
-        let read = Event::parse(payload).and_then(|read| {
-            let kind = read.kind();
-            read.into_request(event.context).map(|request| (kind, request))
-        });
-        let (kind, request) = match read {
-            Ok(read) => read,
-            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-        };
-        let response = self.service.call(request);
-        Box::pin(async move {
-            let response = response.await.map_err(Into::into)?;
-            Ok(Answer::new(kind, answer::collected(response).await?))
-        })
+fn check_environment() -> Result<(), Error> {
+    match RUNTIME_VARIABLES.iter().find(|variable| std::env::var_os(variable).is_none()) {
+        None => Ok(()),
+        Some(variable) => Err(Error::config(format!(
+            "{variable} is not set, so this is not Lambda: start the function with `lambda-session invoke` or \
+             `cargo lambda watch`"
+        ))),
     }
 }
 
-/// Carries payloads past lambda_runtime, which would write each into the log at TRACE, cookies and all.
-#[derive(Clone, Default)]
-struct Payloads(Arc<Mutex<HashMap<String, Bytes>>>);
-
-impl Payloads {
-    fn put(&self, request_id: &str, payload: Bytes) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request_id.to_owned(), payload);
-    }
-
-    fn take(&self, request_id: &str) -> Bytes {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(request_id).unwrap_or_default()
-    }
-}
-
-impl<S> Layer<S> for Payloads {
-    type Service = Carried<S>;
-
-    fn layer(&self, inner: S) -> Carried<S> {
-        Carried { inner, payloads: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-struct Carried<S> {
-    inner: S,
-    payloads: Payloads,
-}
-
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Carried<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
-        let payload = mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
-        self.payloads.put(&invocation.context.request_id, payload);
-        self.inner.call(invocation)
-    }
+fn ended(error: lambda_runtime::Error) -> Error {
+    Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error)
 }
 
 /// An error that a handler passes on with `?` is a function error.

@@ -45,7 +45,7 @@ mod wipe;
 
 pub use crate::cookie::{CookieOptions, SameSite};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::lambda::run;
+pub use crate::lambda::{run, run_streaming};
 pub use crate::layer::{Conflict, SessionLayer};
 pub use crate::lifetime::Lifetime;
 pub use crate::record::Record;

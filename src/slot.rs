@@ -162,7 +162,7 @@ impl Slot {
             }
             State::Closed => {
                 *state = State::Closed;
-                Err(escaped())
+                Err(answered())
             }
         }
     }
@@ -175,7 +175,7 @@ impl Slot {
                 *state = State::Held;
                 Ok(())
             }
-            _ => Err(escaped()),
+            _ => Err(answered()),
         }
     }
 
@@ -294,6 +294,13 @@ pub(crate) fn escaped() -> Error {
     Error::new(
         ErrorKind::Escaped,
         "a session outlived the handler it was given to: drop it before answering, what it holds is not saved",
+    )
+}
+
+fn answered() -> Error {
+    Error::new(
+        ErrorKind::Escaped,
+        "the handler has answered: ask for the session before, its cookie leaves with the head of the answer",
     )
 }
 

@@ -676,7 +676,7 @@ async fn a_session_that_escapes_its_handler_is_not_saved() {
         (error.kind(), error.to_string().as_str()),
         (
             ErrorKind::Escaped,
-            "a session outlived the handler it was given to: drop it before answering, what it holds is not saved"
+            "the handler has answered: ask for the session before, its cookie leaves with the head of the answer"
         )
     );
     assert_eq!(store.calls(), Calls::default());

@@ -10,6 +10,7 @@ use lambda_runtime::Diagnostic;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tracing::warn;
 
+use crate::lambda::adapter::{Asked, Reply};
 use crate::lambda::event::Kind;
 use crate::notice::Notice;
 
@@ -25,26 +26,6 @@ const TEXT_TYPES: [&str; 5] =
     ["text/", "application/json", "application/javascript", "application/xml", "application/yaml"];
 /// Suffixes of such types, before parameters.
 const TEXT_SUFFIXES: [&str; 3] = ["+json", "+xml", "+yaml"];
-
-/// The response with its body whole, as text where it is text: base64 costs a third, and a REST API without
-/// `binaryMediaTypes` does not decode it.
-pub(crate) async fn collected<B>(response: Response<B>) -> Result<Response<Body>, Diagnostic>
-where
-    B: HttpBody,
-    B::Error: fmt::Display,
-{
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.map_err(|error| Diagnostic {
-        error_type: "LambdaSession.Body".into(),
-        error_message: format!("the body of the answer ended early: {error}"),
-    })?;
-    let bytes: Vec<u8> = bytes.to_bytes().into();
-    let body = match is_text(&parts.headers) {
-        true => String::from_utf8(bytes).map_or_else(|error| Body::Binary(error.into_bytes()), Body::Text),
-        false => Body::Binary(bytes),
-    };
-    Ok(Response::from_parts(parts, body))
-}
 
 fn is_text(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -94,6 +75,29 @@ impl Answer {
             warn!("an answer of {size} bytes comes near the limit: Lambda takes 6 MB, behind an ALB 1 MB");
         }
         Self { kind, status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// The response with its body whole, as text where it is text: base64 costs a third, and a REST API without
+/// `binaryMediaTypes` does not decode it.
+impl<B> Reply<B> for Answer
+where
+    B: HttpBody + Send,
+    B::Data: Send,
+    B::Error: fmt::Display,
+{
+    async fn of(asked: Asked, response: Response<B>) -> Result<Self, Diagnostic> {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.map_err(|error| Diagnostic {
+            error_type: "LambdaSession.Body".into(),
+            error_message: ended_early(error),
+        })?;
+        let bytes: Vec<u8> = bytes.to_bytes().into();
+        let body = match is_text(&parts.headers) {
+            true => String::from_utf8(bytes).map_or_else(|error| Body::Binary(error.into_bytes()), Body::Text),
+            false => Body::Binary(bytes),
+        };
+        Ok(Self::new(asked.kind, Response::from_parts(parts, body)))
     }
 }
 
@@ -200,14 +204,19 @@ impl Serialize for Listed<'_> {
     }
 }
 
-fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
+pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
     let mut values = headers.get_all(name).iter().map(text);
     let first = values.next().unwrap_or_default();
     values.fold(first, |joined, value| format!("{joined}, {value}").into())
 }
 
+/// What is said of a body that broke off.
+pub(super) fn ended_early(error: impl fmt::Display) -> String {
+    format!("the body of the answer ended early: {error}")
+}
+
 /// A header's value as JSON can hold it: UTF-8, or byte for byte as Latin-1.
-fn text(value: &HeaderValue) -> Cow<'_, str> {
+pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
     match str::from_utf8(value.as_bytes()) {
         Ok(text) => text.into(),
         Err(_) => value.as_bytes().iter().map(|&byte| char::from(byte)).collect::<String>().into(),

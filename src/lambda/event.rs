@@ -87,6 +87,17 @@ impl Event {
         self.kind
     }
 
+    /// Whether who sent it can take an answer in pieces: a function URL or a REST API, if it is set up so, which no event
+    /// says; an HTTP API and a load balancer never.
+    pub(super) fn can_stream(&self) -> bool {
+        match self.kind {
+            Kind::HttpApi => self.hints.domain_name.as_deref().is_some_and(|domain| domain.contains(".lambda-url.")),
+            // An HTTP API's events of payload format 1.0 have a version, a REST API's have none.
+            Kind::Rest => !self.wire.is_version_1,
+            Kind::Alb | Kind::AlbMulti => false,
+        }
+    }
+
     /// The request that this event stands for, with lambda_http's extensions.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::lambda::event::Kind;
 /// All fields of all kinds; what a kind does not have is absent.
 #[derive(Default)]
 pub(super) struct Wire {
+    pub(super) is_version_1: bool,
     pub(super) is_version_2: bool,
     pub(super) headers: Option<Headers>,
     pub(super) multi_value_headers: Option<Headers>,
@@ -153,7 +154,10 @@ impl<'de> Visitor<'de> for WireVisitor {
         let mut wire = Wire::default();
         while let Some(Text(field)) = map.next_key::<Text<'de>>()? {
             match &*field {
-                "version" => wire.is_version_2 = map.next_value::<Text<'de>>()?.0 == "2.0",
+                "version" => {
+                    let Text(version) = map.next_value()?;
+                    (wire.is_version_1, wire.is_version_2) = (version == "1.0", version == "2.0");
+                }
                 "headers" => wire.headers = map.next_value()?,
                 "multiValueHeaders" => wire.multi_value_headers = map.next_value()?,
                 "cookies" => wire.cookies = map.next_value()?,

@@ -2,6 +2,10 @@
 #![cfg(all(feature = "cli", feature = "axum"))]
 #![allow(missing_docs)]
 
+mod api;
+mod concurrent;
+mod streamed;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -13,9 +17,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lambda_session::{Session, SessionLayer};
 use serde_json::{Value, json};
 
-const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// Tells this test program that it is the function, not the test.
-const ROLE: &str = "TEST_ROLE";
+pub(crate) const ROLE: &str = "TEST_ROLE";
 
 fn event(directory: &Path, name: &str, method: &str, path: &str, body: &str) -> PathBuf {
     let host = "abc.execute-api.eu-west-1.amazonaws.com";
