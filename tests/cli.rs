@@ -35,6 +35,10 @@ mod keys;
 mod manners;
 #[path = "cli/secret.rs"]
 mod secret;
+#[path = "cli/serve.rs"]
+mod serve;
+#[path = "cli/serving.rs"]
+mod serving;
 #[cfg(feature = "ssm")]
 #[path = "cli/ssm.rs"]
 mod ssm;

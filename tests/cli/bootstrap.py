@@ -52,6 +52,8 @@ def with_cookies(event, answer, lines):
 def answer_to(event, headers):
     deed = path_of(event).rsplit("/", 1)[-1]
     text = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        text = base64.b64decode(text).decode()
     if deed == "count":
         count = int(dict(pairs_of(event)).get("n", 0)) + 1
         return with_cookies(event, {"statusCode": 200, "body": str(count)}, ["n=%d; Path=/" % count])

@@ -148,12 +148,12 @@ fn a_wrong_event_starts_nothing() {
 }
 
 /// The processes of a function that hangs: itself, and one that it started.
-fn processes(file: &Path) -> Vec<u32> {
+pub(crate) fn processes(file: &Path) -> Vec<u32> {
     let text = fs::read_to_string(file).unwrap();
     text.split(' ').map(|number| number.parse().unwrap()).collect()
 }
 
-fn all_gone(processes: &[u32]) -> bool {
+pub(crate) fn all_gone(processes: &[u32]) -> bool {
     let is_running = |process: &u32| {
         let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // A zombie, Z, only waits for whoever collects the dead here.

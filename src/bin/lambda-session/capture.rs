@@ -11,17 +11,31 @@ use tokio::time;
 use crate::output;
 
 /// Both streams of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Capture {
     kept: Arc<Mutex<Vec<u8>>>,
+    /// What stands before each line that is passed on.
+    prefix: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
 }
 
+impl Default for Capture {
+    fn default() -> Self {
+        let prefix = output::function_prefix("function | ");
+        Self { kept: Arc::default(), prefix: Arc::new(Mutex::new(prefix)), readers: Vec::new() }
+    }
+}
+
 impl Capture {
+    /// Puts `prefix` before each line from now on.
+    pub(crate) fn label(&self, prefix: String) {
+        *self.prefix.lock().unwrap_or_else(PoisonError::into_inner) = prefix;
+    }
+
     /// Follows `stream` to its end.
     pub(crate) fn follow(&mut self, stream: Option<impl AsyncRead + Send + Unpin + 'static>) {
         if let Some(stream) = stream {
-            self.readers.push(tokio::spawn(pass_on(stream, Arc::clone(&self.kept))));
+            self.readers.push(tokio::spawn(pass_on(stream, Arc::clone(&self.kept), Arc::clone(&self.prefix))));
         }
     }
 
@@ -55,8 +69,7 @@ impl Drop for Capture {
     }
 }
 
-async fn pass_on(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>) {
-    let prefix = output::function_prefix();
+async fn pass_on(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>, prefix: Arc<Mutex<String>>) {
     let mut line = Vec::new();
     let mut chunk = vec![0; 8192];
     while let Ok(count @ 1..) = stream.read(&mut chunk).await {
@@ -74,12 +87,12 @@ async fn pass_on(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>) 
     }
 }
 
-fn show(prefix: &str, line: &mut Vec<u8>) {
+fn show(prefix: &Mutex<String>, line: &mut Vec<u8>) {
     if !line.ends_with(b"\n") {
         line.push(b'\n');
     }
     // One write a line, so that lines of two streams do not mix; standard error may be closed.
-    let whole = [prefix.as_bytes(), line].concat();
+    let whole = [prefix.lock().unwrap_or_else(PoisonError::into_inner).as_bytes(), line].concat();
     let _ = io::stderr().write_all(&whole);
     line.clear();
 }

@@ -6,13 +6,12 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use bytes::Bytes;
 use tokio::process::{Child, Command};
 use tokio::time;
 
 use crate::capture::Capture;
 use crate::duration;
-use crate::runtime_api::{self, Call, FunctionError, Invocation, Posted, RuntimeApi};
+use crate::runtime_api::{Call, FunctionError, Invocation, Posted, RuntimeApi};
 
 /// How to start the function.
 #[derive(Debug)]
@@ -49,8 +48,15 @@ pub(crate) struct Ending {
     pub(crate) result: Result<Posted, Fault>,
     /// From the moment the function took the event.
     pub(crate) took: Duration,
-    /// What it wrote meanwhile.
-    pub(crate) output: String,
+}
+
+/// What a function does after an event.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// It asked for the next one.
+    Ready,
+    Ended(ExitStatus),
+    Silent,
 }
 
 /// Why there is no answer.
@@ -97,10 +103,11 @@ impl Function {
         Err(error)
     }
 
-    /// Gives the function an event and waits for how it ends; `limit` runs from the moment it takes it.
-    pub(crate) async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Ending, NotTaken> {
+    /// Gives the function an event and waits for how it ends; its limit runs from the moment the function takes it.
+    pub(crate) async fn invoke(&mut self, invocation: Invocation) -> Result<Ending, NotTaken> {
         self.capture.forget();
-        self.api.offer(Invocation { id: runtime_api::request_id(), event, limit });
+        let limit = invocation.limit;
+        self.api.offer(invocation);
         let mut taken = None;
         let mut deadline = time::Instant::now().checked_add(limit).unwrap_or_else(time::Instant::now);
         let (result, end) = loop {
@@ -120,14 +127,40 @@ impl Function {
                 (Err(_), None) => return Err(NotTaken(None)),
             }
         };
-        if matches!(result, Err(Fault::Ended(_))) {
-            self.capture.drain().await;
-        } else if !matches!(result, Err(Fault::TimedOut(_))) {
-            // By its next poll it has written what it had to say of this event.
-            let _ = time::timeout(SETTLING_LIMIT, self.happening()).await;
-        }
         let took = taken.map_or(Duration::ZERO, |at| end.saturating_duration_since(at));
-        Ok(Ending { result, took, output: self.capture.text() })
+        Ok(Ending { result, took })
+    }
+
+    /// Waits, at most for `limit`, until the function has said what it had to say of an event that ended so.
+    pub(crate) async fn settle(&mut self, ending: &Ending, limit: Duration) -> Settled {
+        match ending.result {
+            Err(Fault::Ended(status)) => {
+                self.capture.drain().await;
+                Settled::Ended(status)
+            }
+            Err(Fault::TimedOut(_)) => Settled::Silent,
+            // By its next poll it has written all of it.
+            _ => match time::timeout(limit, self.happening()).await {
+                Ok(Happening::Call(_)) => Settled::Ready,
+                Ok(Happening::Ended(status)) => Settled::Ended(status),
+                Err(_) => Settled::Silent,
+            },
+        }
+    }
+
+    /// What the function wrote since it was given its event.
+    pub(crate) fn output(&self) -> String {
+        self.capture.text()
+    }
+
+    /// Says before each line that the function writes from now on what it belongs to.
+    pub(crate) fn label(&self, prefix: String) {
+        self.capture.label(prefix);
+    }
+
+    /// Its process, while it runs.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Stops the function as Lambda does: with a warning if it asked for one, and in any case soon.
@@ -222,5 +255,4 @@ const ENOEXEC: i32 = 8;
 /// What Lambda gives a runtime that asked to be told (runtime environment lifecycle, shutdown phase).
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
 
-const SETTLING_LIMIT: Duration = Duration::from_millis(100);
 const LAST_WORDS_LIMIT: Duration = Duration::from_millis(100);

@@ -1,10 +1,9 @@
 //! `lambda-session invoke`: events go through a real function, cookies stay as in a browser.
 
-use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{env, fs};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,15 +12,16 @@ use crate::answer::Answer;
 use crate::change::Change;
 use crate::environment::Environment;
 use crate::event::{Dressed, Event, Kind};
-use crate::function::{Fault, Launch};
-use crate::jar::{Jar, Origin, Verdict};
+use crate::function::Launch;
+use crate::jar::{self, Jar};
 use crate::jar_file::JarFile;
+use crate::limits::{ALB_LIMIT_BYTES, EVENT_LIMIT_BYTES, START_LIMIT};
 use crate::outcome::{Answered, CookieSet, FaultKind, Outcome, Unanswered};
 use crate::output::{Failure, Out, one_line, tell};
-use crate::runtime_api::{ANSWER_LIMIT_BYTES, Posted};
+use crate::posted::{kind_of, read_answer};
+use crate::program::program;
 use crate::sandbox::{Invoked, Sandbox};
 use crate::sessions::Sessions;
-use crate::set_cookie::SetCookie;
 use crate::{duration, report};
 
 /// The arguments of `invoke`.
@@ -152,7 +152,7 @@ impl Run {
     }
 
     async fn one<'a>(&mut self, number: usize, event: &'a Event) -> Result<Outcome<'a>, Failure> {
-        let dressed = event.with_cookies_of(&self.keeping.jar, seconds_now());
+        let dressed = event.with_cookies_of(&self.keeping.jar, jar::seconds_now());
         let refused = |message: String| Outcome {
             number,
             event,
@@ -166,9 +166,9 @@ impl Run {
             return Ok(refused(message));
         }
         let invoked = self.sandbox.invoke(Bytes::from(dressed.text.clone())).await;
-        let Invoked { ending, started, mut notes } =
+        let Invoked { ending, output, started, mut notes } =
             invoked.map_err(|error| Failure::Environment(one_line(&error.to_string())))?;
-        let unanswered = |kind, message| Unanswered { kind, message, output: ending.output.clone() };
+        let unanswered = |kind, message| Unanswered { kind, message, output: output.clone() };
         let result = match &ending.result {
             Err(fault) => Err(unanswered(kind_of(fault), fault.to_string())),
             Ok(posted) => {
@@ -184,61 +184,16 @@ impl Run {
     fn take_cookies(&mut self, event: &Event, dressed: &Dressed, answer: Answer) -> Answered {
         let (now, origin) = (SystemTime::now(), event.origin());
         let name = self.sessions.as_ref().map(Sessions::name);
-        let cookies: Vec<_> =
-            answer.set_cookies.iter().map(|line| take(&mut self.keeping.jar, line, &origin, name)).collect();
+        let cookies: Vec<_> = answer
+            .set_cookies
+            .iter()
+            .map(|line| CookieSet::taken(&mut self.keeping.jar, line, &origin, name))
+            .collect();
         let session = self.sessions.as_ref().map(|sessions| Change {
             before: sessions.seen_in(&dressed.cookies, now),
             after: sessions.seen_in_answer(&cookies, now),
         });
         Answered { answer, cookies, session }
-    }
-}
-
-fn take(jar: &mut Jar, line: &str, origin: &Origin, session: Option<&str>) -> CookieSet {
-    let now = seconds_now();
-    let attributes = line.find(';').and_then(|at| line.get(at..)).unwrap_or_default().to_owned();
-    match SetCookie::parse(line, now) {
-        Ok(cookie) => {
-            let (name, value) = (cookie.name.clone(), cookie.value.clone());
-            let is_session = session.is_none_or(|session| session == name);
-            CookieSet { verdict: jar.take(cookie, origin, now), name, value, attributes, is_session }
-        }
-        Err(reason) => {
-            let pair = line.split(';').next().unwrap_or_default();
-            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-            let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-            CookieSet { name, value, attributes, verdict: Verdict::Refused(reason), is_session: true }
-        }
-    }
-}
-
-fn read_answer(kind: Kind, posted: &Posted, notes: &mut Vec<String>) -> Result<Answer, (FaultKind, String)> {
-    let too_large = |size: usize, limit: usize| {
-        (FaultKind::TooLarge, format!("an answer of {size} bytes is over the limit of {limit} bytes"))
-    };
-    let nonsense = |reason| (FaultKind::Nonsense, reason);
-    let (bytes, answer) = match posted {
-        Posted::TooLarge(limit, size) => return Err(too_large(*size, *limit)),
-        Posted::Broken(error) => return Err((FaultKind::FunctionError, format!("the stream broke off: {error}"))),
-        Posted::Streamed(bytes) => return Answer::parse_streamed(kind, bytes).map_err(nonsense),
-        Posted::Whole(bytes) => (bytes, Answer::parse(kind, bytes)),
-    };
-    if matches!(kind, Kind::Alb | Kind::AlbMulti) && bytes.len() > ALB_LIMIT_BYTES {
-        return Err(too_large(bytes.len(), ALB_LIMIT_BYTES));
-    }
-    if bytes.len() >= LARGE_BYTES {
-        notes.push(format!("an answer of {} bytes comes near the limit of {ANSWER_LIMIT_BYTES} bytes", bytes.len()));
-    }
-    let mut answer = answer.map_err(nonsense)?;
-    notes.append(&mut answer.notes);
-    Ok(answer)
-}
-
-fn kind_of(fault: &Fault) -> FaultKind {
-    match fault {
-        Fault::Reported(_) => FaultKind::FunctionError,
-        Fault::Ended(_) => FaultKind::Crash,
-        Fault::TimedOut(_) => FaultKind::Timeout,
     }
 }
 
@@ -275,43 +230,6 @@ fn read_event(path: &Path) -> Result<Event, String> {
 fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
-
-/// The program to start: the one asked for, the `bootstrap` in the directory asked for, or the one beside this program.
-fn program(asked: Option<&Path>) -> Result<PathBuf, Failure> {
-    let found = match asked {
-        Some(path) if path.is_dir() => Ok(path.join("bootstrap")),
-        Some(path) => Ok(path.to_owned()),
-        None => env::current_exe().map(|program| program.with_file_name(OsStr::new("bootstrap"))),
-    };
-    // Absolute, so that it is never looked up in PATH.
-    let program = found.and_then(std::path::absolute);
-    let program =
-        program.map_err(|error| Failure::Environment(format!("cannot tell where the function is: {error}")))?;
-    if asked.is_none() && !program.exists() {
-        let path = program.display();
-        let message =
-            format!("there is no {path}: build it (cargo build --bin bootstrap), or name yours with --bootstrap");
-        return Err(Failure::Environment(message));
-    }
-    Ok(program)
-}
-
-fn seconds_now() -> i64 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(seconds).unwrap_or(i64::MAX)
-}
-
-/// What Lambda gives a function for its start (runtime environment lifecycle, init phase).
-const START_LIMIT: Duration = Duration::from_secs(10);
-
-/// What Lambda takes as an event: 6 MiB (Lambda quotas, synchronous invocation).
-const EVENT_LIMIT_BYTES: usize = 6 * 1024 * 1024;
-
-/// What an Application Load Balancer sends and takes: 1 MiB (Lambda functions as targets, limits).
-const ALB_LIMIT_BYTES: usize = 1024 * 1024;
-
-/// From here an answer deserves a warning.
-const LARGE_BYTES: usize = 5 * 1024 * 1024;
 
 /// Shown below the help.
 pub(crate) const EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 //! Of the list of public suffixes it knows those of AWS's own host names; elsewhere only single labels.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -225,6 +226,12 @@ fn public_suffix(host: &str) -> &str {
         ["net", "cloudfront", ..] => last(2),
         _ => last(1),
     }
+}
+
+/// The time now, in seconds since 1970.
+pub(crate) fn seconds_now() -> i64 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 /// Whether `host` is this machine, whose cookies browsers treat as secure.

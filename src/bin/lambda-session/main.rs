@@ -14,13 +14,17 @@ mod jar;
 mod jar_file;
 #[cfg_attr(not(feature = "ssm"), path = "keys_missing.rs")]
 mod keys;
+mod limits;
 mod outcome;
 mod output;
+mod posted;
 mod pretty;
+mod program;
 mod report;
 mod runtime_api;
 mod sandbox;
 mod secret;
+mod serve;
 mod sessions;
 mod set_cookie;
 
@@ -52,6 +56,10 @@ enum Command {
     #[command(after_help = invoke::EXAMPLES)]
     Invoke(invoke::Arguments),
 
+    /// Serve a function over HTTP on this machine, as a gateway of AWS would
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Arguments),
+
     /// Explain a session cookie, read from standard input
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Arguments),
@@ -79,6 +87,7 @@ fn main() -> ExitCode {
             // As a shell reports a program that a signal ended.
             Answers::Interrupted(signal) => signal.saturating_add(128),
         }),
+        Command::Serve(arguments) => serve::run(&arguments, &mut out).map(|()| DONE),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out).map(|goodness| match goodness {
             Goodness::Good => DONE,
             Goodness::Refused => REFUSED,
@@ -137,6 +146,7 @@ const EXAMPLES: &str = "\
 Examples:
   lambda-session secret --env >> .env          a secret, kept where the commands find it
   lambda-session invoke post.json get.json     two events, cookies kept in between
+  lambda-session serve                         the function on http://localhost:3000
   lambda-session inspect < cookie.txt          what is in this cookie, and is it good?
   lambda-session doctor                        is all that sessions need there, and good?
   lambda-session keys rotate                   a fresh key in SSM, without logging anyone out

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, Body};
 use crate::change::Change;
 use crate::event::{Event, Pair};
-use crate::jar::Verdict;
+use crate::jar::{self, Jar, Origin, Verdict};
+use crate::set_cookie::SetCookie;
 
 /// Everything a report tells.
 #[derive(Debug)]
@@ -61,6 +62,25 @@ pub(crate) struct CookieSet {
 }
 
 impl CookieSet {
+    /// Puts the cookie that `line` sets into `jar`, as a browser would; where its name is known, only that of `session` is one.
+    pub(crate) fn taken(jar: &mut Jar, line: &str, origin: &Origin, session: Option<&str>) -> Self {
+        let now = jar::seconds_now();
+        let attributes = line.find(';').and_then(|at| line.get(at..)).unwrap_or_default().to_owned();
+        match SetCookie::parse(line, now) {
+            Ok(cookie) => {
+                let (name, value) = (cookie.name.clone(), cookie.value.clone());
+                let is_session = session.is_none_or(|session| session == name);
+                Self { verdict: jar.take(cookie, origin, now), name, value, attributes, is_session }
+            }
+            Err(reason) => {
+                let pair = line.split(';').next().unwrap_or_default();
+                let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+                let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+                Self { name, value, attributes, verdict: Verdict::Refused(reason), is_session: true }
+            }
+        }
+    }
+
     /// Whether it asks the browser to forget the cookie.
     pub(crate) fn is_removal(&self) -> bool {
         self.value.is_empty() || self.verdict == Verdict::Removed

@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -101,10 +102,15 @@ pub(crate) fn tell(text: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// The prefix of a line that the function wrote.
-pub(crate) fn function_prefix() -> String {
-    let text = "function | ";
-    if io::stderr().is_terminal() && colour_is_wanted() { Style::Dim.around(text) } else { text.to_owned() }
+/// `text` as the prefix of a line that the function wrote.
+pub(crate) fn function_prefix(text: &str) -> String {
+    paint_error(Style::Dim, text)
+}
+
+/// `text` in `style`, where colours are on for standard error.
+pub(crate) fn paint_error(style: Style, text: &str) -> String {
+    static IS_COLOURED: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal() && colour_is_wanted());
+    if *IS_COLOURED { style.around(text) } else { text.to_owned() }
 }
 
 /// The same rule for clap, which by itself would colour help for a dumb terminal where `CI` is set.

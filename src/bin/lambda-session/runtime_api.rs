@@ -23,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::limits::ANSWER_LIMIT_BYTES;
+
 /// The listener, and what the function says to it.
 #[derive(Debug)]
 pub(crate) struct RuntimeApi {
@@ -34,7 +36,7 @@ pub(crate) struct RuntimeApi {
 }
 
 /// An event on its way to the function.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Invocation {
     pub(crate) id: String,
     pub(crate) event: Bytes,
@@ -324,19 +326,22 @@ pub(crate) fn request_id() -> String {
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
-fn trace_id(id: &str) -> String {
+/// The root of the trace that the event of this id is in.
+pub(crate) fn trace_root(id: &str) -> String {
     let hex: String = id.chars().filter(char::is_ascii_hexdigit).collect();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("Root=1-{}-{};Parent={};Sampled=0", part(0, 8), part(8, 32), part(16, 32))
+    format!("Root=1-{}-{}", part(0, 8), part(8, 32))
+}
+
+fn trace_id(id: &str) -> String {
+    let hex: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+    format!("{};Parent={};Sampled=0", trace_root(id), hex.get(16..32).unwrap_or_default())
 }
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:function";
 const STREAMED_HTTP: &str = "application/vnd.awslambda.http-integration-response";
 const ERROR_TYPE_TRAILER: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY_TRAILER: &str = "lambda-runtime-function-error-body";
-
-/// What Lambda takes as an answer: 6 MiB and 100 bytes (its own error message names this number).
-pub(crate) const ANSWER_LIMIT_BYTES: usize = 6_291_556;
 
 /// What Lambda takes as a streamed answer: 200 MiB (Lambda quotas).
 const STREAM_LIMIT_BYTES: usize = 200 * 1024 * 1024;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::function::{Ending, Fault, Function, Launch, NotTaken, StartError};
+use crate::runtime_api::{Invocation, request_id};
 
 /// One function, started when it is needed.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 pub(crate) struct Invoked {
     pub(crate) ending: Ending,
+    /// What the function wrote meanwhile.
+    pub(crate) output: String,
     /// How long the function took to ask for its first event, if it was started for this one.
     pub(crate) started: Option<Duration>,
     pub(crate) notes: Vec<String>,
@@ -41,7 +44,8 @@ impl Sandbox {
                     (function, Some(begin.elapsed()))
                 }
             };
-            let ending = match function.invoke(event.clone(), self.limit).await {
+            let invocation = Invocation { id: request_id(), event: event.clone(), limit: self.limit };
+            let ending = match function.invoke(invocation).await {
                 Ok(ending) => ending,
                 Err(NotTaken(status)) => {
                     function.stop().await;
@@ -55,15 +59,18 @@ impl Sandbox {
                         continue;
                     }
                     let fault = status.map_or(Fault::TimedOut(self.limit), Fault::Ended);
-                    let ending = Ending { result: Err(fault), took: Duration::ZERO, output: String::new() };
-                    return Ok(Invoked { ending, started, notes });
+                    let ending = Ending { result: Err(fault), took: Duration::ZERO };
+                    return Ok(Invoked { ending, output: String::new(), started, notes });
                 }
             };
+            // Whether it will take another event shows when it is given one.
+            let _ = function.settle(&ending, SETTLING_LIMIT).await;
+            let output = function.output();
             match ending.result {
                 Err(Fault::Ended(_) | Fault::TimedOut(_)) => function.stop().await,
                 _ => self.function = Some(function),
             }
-            return Ok(Invoked { ending, started, notes });
+            return Ok(Invoked { ending, output, started, notes });
         }
     }
 
@@ -74,3 +81,5 @@ impl Sandbox {
         }
     }
 }
+
+const SETTLING_LIMIT: Duration = Duration::from_millis(100);

@@ -1,0 +1,142 @@
+//! `lambda-session serve`: a gateway on this machine, in front of a real function.
+
+mod event;
+mod front;
+mod gateway;
+mod instances;
+mod ledger;
+mod listen;
+mod log;
+mod pages;
+mod record;
+mod refusal;
+mod reply;
+mod request;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_session::config::Variables;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::duration;
+use crate::environment::Environment;
+use crate::function::Launch;
+use crate::limits::START_LIMIT;
+use crate::output::{Failure, Out, one_line, tell};
+use crate::program::program;
+use crate::serve::front::Front;
+use crate::serve::gateway::Gateway;
+use crate::serve::instances::Instances;
+use crate::serve::ledger::Ledger;
+use crate::serve::record::Recorder;
+use crate::sessions::Sessions;
+
+/// The arguments of `serve`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// The function to start: any program that speaks the Lambda Runtime API [default: `bootstrap` beside this program]
+    #[arg(long, value_name = "PATH")]
+    bootstrap: Option<PathBuf>,
+
+    /// The port of localhost to listen at; 0 takes one that is free
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+
+    /// The front door of AWS to stand for
+    #[arg(long = "as", value_name = "FRONT", value_enum, default_value = "http-api")]
+    front: Front,
+
+    /// How many instances of the function run at most; each serves one request at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    environments: u16,
+
+    /// How long the function has for each event: 500ms, 30s, 1m, or seconds (for its start: as long, at least 10s)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    timeout: Duration,
+
+    /// How long the front door waits for the function [default: 30s for http-api, 29s for rest, else as long as it takes]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    gateway_timeout: Option<Duration>,
+
+    /// Write each event and answer into this directory, for `invoke` to play again; the files hold cookies (mode 0600)
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
+    let environment = Environment::read()?;
+    let program = program(arguments.bootstrap.as_deref())?;
+    let sessions = Sessions::of(&environment).unwrap_or_else(|error| {
+        tell(format!("lambda-session: sessions are not shown: {}", one_line(&format!("{error:?}"))));
+        None
+    });
+    let is_memory = |store: String| store.trim().eq_ignore_ascii_case("memory");
+    if arguments.environments > 1 && environment.value("SESSION_STORE").is_some_and(is_memory) {
+        tell(
+            "lambda-session: with SESSION_STORE=memory each instance has sessions of its own: --environments 1 keeps them together",
+        );
+    }
+    let recorder = arguments.record.as_deref().map(|directory| {
+        let failed = |error| Failure::Environment(format!("cannot record in {}: {error}", directory.display()));
+        Recorder::open(directory).map_err(failed)
+    });
+    let variables = environment.for_function(&program);
+    let launch = Launch { program, variables, limit: arguments.timeout.max(START_LIMIT) };
+    let gateway = Gateway {
+        front: arguments.front,
+        patience: arguments.gateway_timeout.or(arguments.front.patience()),
+        limit: arguments.timeout,
+        instances: Instances::new(launch, arguments.environments.into(), arguments.timeout),
+        ledger: Ledger::new(sessions),
+        recorder: recorder.transpose()?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
+    // Dropping the runtime drops all that is under way, and so stops every instance.
+    runtime.block_on(serve(Arc::new(gateway), arguments, out))
+}
+
+async fn serve(gateway: Arc<Gateway>, arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
+    let stopped = |error| Failure::Environment(format!("cannot listen for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
+    let port = arguments.port;
+    let listeners = listen::bind(port).await.map_err(|error| taken(port, &error))?;
+    let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(port, |address| address.port());
+    for listener in listeners {
+        tokio::spawn(listen::serve(listener, Arc::clone(&gateway)));
+    }
+    out.line(format!("http://localhost:{port} is an {}; Ctrl-C ends it", arguments.front.kind().name()))?;
+    out.flush()?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    gateway.instances.stop().await;
+    Ok(())
+}
+
+fn taken(port: u16, error: &io::Error) -> Failure {
+    let way_out = if error.kind() == io::ErrorKind::AddrInUse { "; take another with --port" } else { "" };
+    Failure::Environment(format!("cannot listen at port {port} of localhost: {error}{way_out}"))
+}
+
+/// Shown below the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  lambda-session serve                          the function beside this program, on http://localhost:3000
+  lambda-session serve --bootstrap target/debug/shop --as alb-multi --port 8080
+  lambda-session serve --record visits          and later: lambda-session invoke visits/*.event.json
+
+Each request becomes an event as AWS shapes it, and each answer goes back by AWS's rules and limits.
+It listens on 127.0.0.1 and [::1] alone. What the function writes goes to standard error, each line
+with the start of its request's id, between START, END and REPORT as in Lambda's log.
+Where the environment does not set them, the function gets the variables of .env.local and .env.
+A browser, and curl, keep Secure and __Host- cookies of http://localhost.
+http://localhost:3000/_session shows what the last requests did to the session.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM; 2 usage; 3 the port is taken, or there is no function.";

@@ -1,0 +1,87 @@
+//! What the last requests did to the browser's session.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::change::Change;
+use crate::event::Pair;
+use crate::jar::{Jar, Origin};
+use crate::outcome::CookieSet;
+use crate::sessions::Sessions;
+
+/// The last requests, the newest first.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// `None` where no secret is at hand: then no session can be shown, and no cookie is kept.
+    sessions: Option<Sessions>,
+    entries: Mutex<VecDeque<Entry>>,
+}
+
+/// One request and its answer, as far as the session is concerned. Cookies are kept as they came: most are never looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) at: SystemTime,
+    pub(super) request: String,
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) cookies: Vec<Pair>,
+    pub(super) set_cookies: Vec<String>,
+}
+
+impl Ledger {
+    pub(super) fn new(sessions: Option<Sessions>) -> Self {
+        Self { sessions, entries: Mutex::default() }
+    }
+
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_ref()
+    }
+
+    /// Puts `entry` first, and drops the last if there are many.
+    pub(super) fn add(&self, mut entry: Entry) {
+        match &self.sessions {
+            None => {
+                entry.cookies.clear();
+                entry.set_cookies.clear();
+            }
+            Some(sessions) => {
+                let name = sessions.name();
+                entry.cookies.retain(|cookie| cookie.name == name);
+                entry.set_cookies.retain(|line| line.split('=').next().is_some_and(|start| start.trim() == name));
+            }
+        }
+        let mut entries = self.entries();
+        entries.push_front(entry);
+        entries.truncate(KEPT);
+    }
+
+    /// The last requests, each with what it did to the session, where that can be seen.
+    pub(super) fn told(&self, now: SystemTime) -> Vec<(Entry, Option<Change>)> {
+        let entries: Vec<Entry> = self.entries().iter().cloned().collect();
+        entries
+            .into_iter()
+            .map(|entry| (self.change(&entry, now), entry))
+            .map(|(change, entry)| (entry, change))
+            .collect()
+    }
+
+    fn change(&self, entry: &Entry, now: SystemTime) -> Option<Change> {
+        let sessions = self.sessions.as_ref()?;
+        let origin = Origin { host: "localhost".to_owned(), path: "/".to_owned(), secure: true };
+        let mut jar = Jar::default();
+        let name = Some(sessions.name());
+        let cookies: Vec<_> =
+            entry.set_cookies.iter().map(|line| CookieSet::taken(&mut jar, line, &origin, name)).collect();
+        let (before, after) = (sessions.seen_in(&entry.cookies, now), sessions.seen_in_answer(&cookies, now));
+        Some(Change { before, after })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many requests are kept.
+const KEPT: usize = 50;

@@ -1,0 +1,59 @@
+//! The gateway's listeners: both addresses of localhost, and no other.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time;
+
+use crate::serve::gateway::Gateway;
+
+/// Listens at `port` (0: any that is free) of 127.0.0.1, and of ::1 where this machine has it: browsers try both.
+pub(super) async fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
+    let first = TcpListener::bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).await?;
+    let port = first.local_addr()?.port();
+    match TcpListener::bind(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)).await {
+        Ok(second) => Ok(vec![first, second]),
+        // Somebody else there would get what browsers send to localhost.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(_) => Ok(vec![first]),
+    }
+}
+
+/// Serves whoever connects, until it is dropped.
+pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => _ = tokio::spawn(converse(stream, peer.ip(), port, Arc::clone(&gateway))),
+            // Out of descriptors, most likely: they come back.
+            Err(_) => time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, peer: IpAddr, port: u16, gateway: Arc<Gateway>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(gateway.answer(request, peer, port).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_headers(MAX_HEADERS);
+    // A client that breaks off is no news.
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take for a request's head, as long as an idle connection lives.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// More than fit into what any front door takes.
+const MAX_HEADERS: usize = 2000;

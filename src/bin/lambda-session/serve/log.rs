@@ -1,0 +1,124 @@
+//! What Lambda writes into a function's log around each event, and what went wrong, for whoever sits before the screen.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::duration::spoken;
+use crate::output::{Style, function_prefix, harmless, one_line, paint_error, tell};
+
+/// Before each line of the function that belongs to the event `id`.
+pub(super) fn prefix(id: &str) -> String {
+    function_prefix(&format!("{} | ", short(id)))
+}
+
+/// The line that opens an event.
+pub(super) fn start(id: &str) {
+    tell(format!("START RequestId: {id} Version: $LATEST"));
+}
+
+/// The two lines that close it: `took` by the function, `started` before, so much memory at most.
+pub(super) fn end(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) {
+    tell(format!("END RequestId: {id}\n{}", report(id, took, started, memory_bytes)));
+}
+
+fn report(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) -> String {
+    let milliseconds = |span: Duration| format!("{:.2} ms", span.as_secs_f64() * 1000.0);
+    // Lambda rounds up, and counts the start since August 2025.
+    let billed = took.saturating_add(started.unwrap_or_default()).as_micros().div_ceil(1000);
+    let memory = memory_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MB", bytes.div_ceil(1024 * 1024)));
+    let init = started.map(|span| format!("\tInit Duration: {}", milliseconds(span))).unwrap_or_default();
+    let took = milliseconds(took);
+    format!(
+        "REPORT RequestId: {id}\tDuration: {took}\tBilled Duration: {billed} ms\tMemory Size: 128 MB\tMax Memory Used: {memory}{init}"
+    )
+}
+
+/// A request that the function did not answer: what was asked, why, what the browser got, and the function's last words.
+#[derive(Debug)]
+pub(super) struct Trouble<'a> {
+    pub(super) id: &'a str,
+    pub(super) request: &'a str,
+    pub(super) cause: &'a str,
+    pub(super) status: u16,
+    pub(super) after: Option<Duration>,
+    pub(super) output: &'a str,
+}
+
+impl Trouble<'_> {
+    /// One block, in one write.
+    pub(super) fn tell(&self) {
+        tell(self.block());
+    }
+
+    fn block(&self) -> String {
+        let after = self.after.map(|span| format!(" after {}", spoken(span))).unwrap_or_default();
+        let head = format!("{} | no answer to {}", short(self.id), one_line(self.request));
+        let mut block = paint_error(Style::Bad, &head);
+        block.push_str(&format!("\n    cause: {}{after}", one_line(self.cause)));
+        block.push_str(&format!("\n    the browser got: {}", self.status));
+        let lines: Vec<&str> = self.output.lines().collect();
+        for (index, line) in lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).enumerate() {
+            let name = if index == 0 { "its last words: " } else { "                " };
+            block.push_str(&format!("\n    {name}{}", harmless(line)));
+        }
+        block
+    }
+}
+
+/// Something about the answer to the event `id` that deserves a word.
+pub(super) fn note(id: &str, text: &str) {
+    tell(paint_error(Style::Note, &format!("{} | note: {}", short(id), one_line(text))));
+}
+
+/// The most memory that `process` has used, in bytes, where the system says.
+pub(super) fn memory_bytes(process: Option<u32>) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process?)).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// Enough of an id to find it in the log.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+const LAST_LINES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_is_lambdas() {
+        let id = "8f507cfc-xmpl-4697-b07a-ac58fc914c95";
+        let (took, start) = (Duration::from_micros(1_230), Duration::from_micros(45_670));
+        assert_eq!(
+            report(id, took, Some(start), Some(9_000_000)),
+            format!(
+                "REPORT RequestId: {id}\tDuration: 1.23 ms\tBilled Duration: 47 ms\tMemory Size: 128 MB\tMax Memory Used: 9 MB\tInit Duration: 45.67 ms"
+            )
+        );
+        assert!(
+            report(id, took, None, None)
+                .ends_with("\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: unknown")
+        );
+    }
+
+    #[test]
+    fn trouble_is_one_block_and_cannot_play_with_the_terminal() {
+        let trouble = Trouble {
+            id: "8f507cfc-xmpl",
+            request: "GET /a\u{202e}b",
+            cause: "the function ended without an answer (exit status: 7)",
+            status: 502,
+            after: Some(Duration::from_millis(3)),
+            output: "1\n2\n3\n4\n5\n\u{1b}[2J6\n",
+        };
+        assert_eq!(
+            trouble.block(),
+            "8f507cfc | no answer to GET /a\\u202eb\n    cause: the function ended without an answer (exit status: 7) after 3 ms\n    \
+             the browser got: 502\n    its last words: 2\n                    3\n                    4\n                    5\n                    \\u001b[2J6"
+        );
+    }
+}

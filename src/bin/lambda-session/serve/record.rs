@@ -1,0 +1,96 @@
+//! Events and answers as files that `invoke` plays again.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::function::Fault;
+use crate::runtime_api::Posted;
+
+/// A directory that takes every exchange. Its files hold cookies and bodies, so only their owner may read them.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    directory: PathBuf,
+    last: AtomicU64,
+}
+
+/// The name of one exchange: `0001-POST-login`.
+#[derive(Debug)]
+pub(super) struct Name(String);
+
+impl Recorder {
+    /// Opens `directory`, which is made if it is not there; numbers go on where those in it end.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let mut last = 0;
+        for entry in fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.split('-').next()).and_then(|number| number.parse().ok());
+            last = last.max(number.unwrap_or(0));
+        }
+        Ok(Self { directory: directory.to_owned(), last: AtomicU64::new(last) })
+    }
+
+    /// Writes the event of a request, and says what the exchange is called.
+    pub(super) fn event(&self, method: &str, path: &str, event: &[u8]) -> io::Result<Name> {
+        let number = self.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let name = Name(format!("{number:04}-{method}{}", slug(path)));
+        self.write(&name, "event", event)?;
+        Ok(name)
+    }
+
+    /// Writes what the function made of it.
+    pub(super) fn answer(&self, name: &Name, result: &Result<Posted, Fault>) -> io::Result<()> {
+        let error = |kind: &str, message: String| json!({"errorType": kind, "errorMessage": message}).to_string();
+        let text = match result {
+            Ok(Posted::Whole(bytes)) => return self.write(name, "answer", bytes),
+            Ok(Posted::Streamed(bytes)) => json!({"streamed": STANDARD.encode(bytes)}).to_string(),
+            Ok(Posted::TooLarge(limit, size)) => error("TooLarge", format!("{size} bytes, over the limit of {limit}")),
+            Ok(Posted::Broken(failed)) | Err(Fault::Reported(failed)) => error(&failed.kind, failed.message.clone()),
+            Err(fault @ Fault::Ended(_)) => error("Runtime.ExitError", fault.to_string()),
+            Err(fault @ Fault::TimedOut(_)) => error("Sandbox.Timedout", fault.to_string()),
+        };
+        self.write(name, "answer", text.as_bytes())
+    }
+
+    fn write(&self, name: &Name, what: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.directory.join(format!("{}.{what}.json", name.0));
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+    }
+}
+
+/// A path as a part of a file's name.
+fn slug(path: &str) -> String {
+    let plain: String = path.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+    let parts: Vec<_> = plain.split('-').filter(|part| !part.is_empty()).collect();
+    let joined: String = parts.iter().flat_map(|part| ["-", part]).collect();
+    joined.chars().take(SLUG_CHARACTERS).collect()
+}
+
+const SLUG_CHARACTERS: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_becomes_a_name_and_never_leads_elsewhere() {
+        let rows = [
+            ("/login", "-login"),
+            ("/", ""),
+            ("/a/b%20c", "-a-b-20c"),
+            ("/../../etc/passwd", "-etc-passwd"),
+            ("/\u{202e}x", "-x"),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(slug(path), expected, "{path}");
+        }
+        assert_eq!(slug(&"/x".repeat(100)).len(), SLUG_CHARACTERS);
+    }
+}

@@ -1,0 +1,136 @@
+//! What each front door answers where the function's answer is not to be had. None says why: that is for the log.
+
+use http::{Response, StatusCode};
+
+use crate::serve::front::Front;
+use crate::serve::reply::Reply;
+
+/// Why a request gets an answer that is not the function's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No request that a function is asked with.
+    BadRequest,
+    Method,
+    /// Request line and headers are over the limit.
+    LargeHead,
+    /// The body, or the event that holds it, is over the limit.
+    LargeBody,
+    /// The function failed, or what it posted is no HTTP answer.
+    NoAnswer,
+    /// The front door did not wait any longer.
+    Impatient,
+}
+
+impl Refusal {
+    /// Its answer, in the words of `front`.
+    pub(super) fn reply(self, front: Front) -> Reply {
+        let (status, kind, body) = self.parts(front);
+        let response = Response::builder().status(status).header("content-type", kind);
+        response.body(body.into()).unwrap_or_default()
+    }
+
+    pub(super) fn status(self, front: Front) -> StatusCode {
+        self.parts(front).0
+    }
+
+    fn parts(self, front: Front) -> (StatusCode, &'static str, String) {
+        match front {
+            Front::HttpApi => {
+                let (status, message) = self.of_http_api();
+                (status, JSON, format!(r#"{{"message":"{message}"}}"#))
+            }
+            Front::Rest => {
+                let (status, message) = self.of_rest();
+                (status, JSON, format!(r#"{{"message": "{message}"}}"#))
+            }
+            Front::FunctionUrl => {
+                let (status, message) = self.of_function_url();
+                (status, JSON, message.to_owned())
+            }
+            Front::Alb | Front::AlbMulti => {
+                let status = self.of_alb();
+                let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
+                let head = format!("<html>\r\n<head><title>{title}</title></head>\r\n");
+                (
+                    status,
+                    "text/html",
+                    format!("{head}<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"),
+                )
+            }
+        }
+    }
+
+    /// 503 and 500 are API Gateway's for an integration that takes too long, or fails; the limits' texts are those of their
+    /// status.
+    fn of_http_api(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
+            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::NoAnswer => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            Self::Impatient => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        }
+    }
+
+    /// API Gateway's gateway responses of a REST API: `INTEGRATION_FAILURE`, `INTEGRATION_TIMEOUT`, `REQUEST_TOO_LARGE`.
+    fn of_rest(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
+            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
+            Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal server error"),
+            Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out"),
+        }
+    }
+
+    fn of_function_url(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
+            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
+            Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
+        }
+    }
+
+    /// As "Troubleshoot your Application Load Balancers" lists them: 400 for headers too large, 405 for TRACE, 502 for a Lambda
+    /// function that fails.
+    fn of_alb(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::LargeHead => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoAnswer => StatusCode::BAD_GATEWAY,
+            Self::Impatient => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_function_is_met_in_each_front_doors_own_words() {
+        let html = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
+        let rows = [
+            (Front::HttpApi, Refusal::NoAnswer, 500, r#"{"message":"Internal Server Error"}"#),
+            (Front::HttpApi, Refusal::Impatient, 503, r#"{"message":"Service Unavailable"}"#),
+            (Front::HttpApi, Refusal::LargeBody, 413, r#"{"message":"Request Entity Too Large"}"#),
+            (Front::Rest, Refusal::NoAnswer, 502, r#"{"message": "Internal server error"}"#),
+            (Front::Rest, Refusal::Impatient, 504, r#"{"message": "Endpoint request timed out"}"#),
+            (Front::FunctionUrl, Refusal::NoAnswer, 502, "Internal Server Error"),
+            (Front::Alb, Refusal::NoAnswer, 502, html),
+            (Front::AlbMulti, Refusal::NoAnswer, 502, html),
+        ];
+        for (front, refusal, status, body) in rows {
+            let (seen, _, text) = refusal.parts(front);
+            assert_eq!((seen.as_u16(), text.as_str()), (status, body), "{front:?} {refusal:?}");
+        }
+    }
+}

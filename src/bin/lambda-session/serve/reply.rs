@@ -1,0 +1,159 @@
+//! The function's answer as the front door hands it to the browser.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::answer::{Answer, Body};
+use crate::serve::front::Front;
+use crate::serve::request::HOP_BY_HOP;
+
+/// What goes back over HTTP.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Turns `answer` to a request of `method` into what `front` sends, and notes what the browser does not get; `None` where no
+/// front door takes such an answer. `id` is the front door's own for the request.
+pub(super) fn reply(front: Front, method: &str, answer: Answer, id: &str, notes: &mut Vec<String>) -> Option<Reply> {
+    let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational())?;
+    let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_head = method == Method::HEAD.as_str();
+    let body = match answer.body {
+        _ if is_bodiless || is_head => Bytes::new(),
+        Body::Text(text) => text.into(),
+        Body::Bytes(bytes) => bytes.into(),
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in &answer.headers {
+        // The length is counted here, but for HEAD, where only the function knows it.
+        if HOP_BY_HOP.contains(&name.as_str()) || (name == "content-length" && (!is_head || is_bodiless)) {
+            continue;
+        }
+        let name = if front == Front::Rest && REMAPPED.contains(&name.as_str()) {
+            notes.push(format!("a REST API sends `{name}` as `x-amzn-remapped-{name}`"));
+            format!("x-amzn-remapped-{name}")
+        } else {
+            name.clone()
+        };
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
+            (Ok(name), Ok(value)) => _ = headers.try_append(name, value),
+            _ => notes.push(format!("the header `{name}` is no header that HTTP can carry: dropped")),
+        }
+    }
+    for line in surviving(front, &answer.set_cookies, notes) {
+        match HeaderValue::from_bytes(line.as_bytes()) {
+            Ok(line) => _ = headers.try_append("set-cookie", line),
+            Err(_) => notes.push("a Set-Cookie line with a control character: dropped".to_owned()),
+        }
+    }
+    if let Some(kind) = default_type(front).filter(|_| !headers.contains_key("content-type") && !is_bodiless) {
+        headers.insert("content-type", HeaderValue::from_static(kind));
+    }
+    if let (Some(name), Ok(id)) = (id_header(front), HeaderValue::from_str(id)) {
+        headers.insert(name, id);
+    }
+    Some(response)
+}
+
+/// A load balancer without multi-value headers is sure to pass on one `Set-Cookie` only: the one spelled plainly, which comes last.
+fn surviving<'a>(front: Front, lines: &'a [String], notes: &mut Vec<String>) -> &'a [String] {
+    let lost = lines.len().saturating_sub(1);
+    if front != Front::Alb || lost == 0 {
+        return lines;
+    }
+    notes.push(format!(
+        "sets {} cookies, of which an ALB is sure to pass on one: turn on lambda.multi_value_headers.enabled",
+        lines.len()
+    ));
+    lines.get(lost..).unwrap_or_default()
+}
+
+/// What an answer without a content type is said to be.
+fn default_type(front: Front) -> Option<&'static str> {
+    match front {
+        Front::HttpApi => Some("text/plain; charset=utf-8"),
+        Front::Rest | Front::FunctionUrl => Some("application/json"),
+        Front::Alb | Front::AlbMulti => None,
+    }
+}
+
+/// The header in which the front door names the request.
+fn id_header(front: Front) -> Option<&'static str> {
+    match front {
+        Front::HttpApi => Some("apigw-requestid"),
+        Front::Rest | Front::FunctionUrl => Some("x-amzn-requestid"),
+        Front::Alb | Front::AlbMulti => None,
+    }
+}
+
+/// What a REST API sends under another name (API Gateway, important notes for REST APIs).
+const REMAPPED: [&str; 5] = ["content-md5", "date", "server", "user-agent", "www-authenticate"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(&str, &str)], set_cookies: &[&str], body: &str) -> Answer {
+        Answer {
+            status: 200,
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            set_cookies: set_cookies.iter().map(|line| (*line).to_owned()).collect(),
+            body: Body::Text(body.to_owned()),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The headers of the reply but for the front door's own id, and the notes.
+    fn told(front: Front, method: &str, answer: Answer) -> (Vec<String>, Vec<String>) {
+        let mut notes = Vec::new();
+        let reply = reply(front, method, answer, "id", &mut notes).unwrap();
+        let lines = reply.headers().iter().filter(|(_, value)| *value != "id");
+        (lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect(), notes)
+    }
+
+    #[test]
+    fn headers_go_back_by_the_front_doors_rules() {
+        let challenge: &[_] = &[("www-authenticate", "Basic"), ("content-type", "text/html")];
+        let joined: &[_] = &[("transfer-encoding", "chunked"), ("connection", "close"), ("content-length", "9")];
+        type Row<'a> = (&'a str, Front, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+        let rows: [Row<'_>; 7] = [
+            ("a type is said", Front::HttpApi, "GET", &[], &["content-type: text/plain; charset=utf-8"]),
+            ("another", Front::FunctionUrl, "GET", &[], &["content-type: application/json"]),
+            ("or none", Front::Alb, "GET", &[], &[]),
+            ("HTTP API", Front::HttpApi, "GET", challenge, &["www-authenticate: Basic", "content-type: text/html"]),
+            (
+                "REST",
+                Front::Rest,
+                "GET",
+                challenge,
+                &["x-amzn-remapped-www-authenticate: Basic", "content-type: text/html"],
+            ),
+            ("the connection is ours", Front::Alb, "GET", joined, &[]),
+            ("only the function knows the length", Front::Alb, "HEAD", joined, &["content-length: 9"]),
+        ];
+        for (name, front, method, headers, expected) in rows {
+            assert_eq!(told(front, method, answer(headers, &[], "hi")).0, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_several_cookies_a_plain_load_balancer_passes_on_the_last() {
+        let note = "sets 2 cookies, of which an ALB is sure to pass on one: turn on lambda.multi_value_headers.enabled";
+        assert_eq!(
+            told(Front::Alb, "GET", answer(&[], &["a=1", "b=2"], "")),
+            (vec!["set-cookie: b=2".to_owned()], vec![note.to_owned()])
+        );
+        assert_eq!(
+            told(Front::AlbMulti, "GET", answer(&[], &["a=1", "b=2"], "")).0,
+            ["set-cookie: a=1", "set-cookie: b=2"]
+        );
+    }
+
+    #[test]
+    fn what_http_cannot_carry_is_dropped_with_a_word() {
+        let (lines, notes) =
+            told(Front::Alb, "GET", answer(&[("x", "a\nb"), ("y z", "1"), ("w", "1")], &["a=\u{1}"], ""));
+        assert_eq!((lines, notes.len()), (vec!["w: 1".to_owned()], 3));
+    }
+}
