@@ -13,6 +13,8 @@
     )
 )]
 
+#[cfg(any(feature = "memcached", feature = "ssm"))]
+mod addresses;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod commit;

@@ -3,6 +3,7 @@
 //! A parameter holds a ring as [lines](crate::keyring), or one bare secret. Of several parameters the first seals; what
 //! the others hold still opens.
 
+mod http;
 mod trouble;
 
 use std::{
@@ -11,11 +12,10 @@ use std::{
 };
 
 use aws_config::BehaviorVersion;
-use aws_sdk_ssm::config::StalledStreamProtectionConfig;
 use aws_sdk_ssm::config::retry::RetryConfig;
+use aws_sdk_ssm::config::{SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_ssm::types::{Parameter, ParameterType};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 pub use aws_sdk_ssm::Client;
 
@@ -41,12 +41,30 @@ use crate::{Error, ErrorKind};
 /// # }
 /// ```
 pub async fn client() -> Client {
-    let http = aws_smithy_http_client::Builder::new()
-        // A connection that was kept may be dead after a freeze, and by monotonic time, which stood still, it looks fresh.
-        .pool_idle_timeout(Duration::ZERO)
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    Client::new(&aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await)
+    Client::new(&aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await)
+}
+
+/// The HTTP client of [`client`], for a configuration of your own: nothing of an answer, which holds the secrets, is left in
+/// memory once it is read.
+///
+/// It speaks HTTP/1.1 over TCP and TLS (rustls on ring), trusts the system's certificates or those of `SSL_CERT_FILE`, uses no
+/// proxy, and opens a connection for each call: one that was kept may be dead after a freeze, and by monotonic time, which
+/// stood still, it looks fresh. An answer has 1 MiB at most. Costs no I/O.
+///
+/// ```
+/// use aws_sdk_ssm::config::{BehaviorVersion, Region};
+/// use lambda_session::secrets::ssm::{self, Client};
+///
+/// let config = aws_sdk_ssm::Config::builder()
+///     .behavior_version(BehaviorVersion::latest())
+///     .region(Region::new("eu-west-1"))
+///     .http_client(ssm::http_client())
+///     .build();
+/// let client = Client::from_conf(config);
+/// assert_eq!(client.config().region().map(Region::as_ref), Some("eu-west-1"));
+/// ```
+pub fn http_client() -> SharedHttpClient {
+    SharedHttpClient::new(http::Http::default())
 }
 
 /// The secrets in one or more parameters. Each fetch is one call: `GetParameter` for one name, `GetParameters` for more.
@@ -99,7 +117,7 @@ impl SsmSecrets {
             let part = match part {
                 Part::Given(secret) => vec![(SystemTime::UNIX_EPOCH, secret.copy())],
                 Part::Stored(name) => match answers.next() {
-                    Some(answer) => keys_of(name, answer)?,
+                    Some(answer) => answer.keys(name)?,
                     None => return Err(trouble::misunderstood(&self.names, "it lacks a parameter")),
                 },
             };
@@ -111,25 +129,25 @@ impl SsmSecrets {
         Keyring::dated(keys)
     }
 
-    async fn read_one(&self, name: &ParameterName) -> Result<Parameter, Error> {
+    async fn read_one(&self, name: &ParameterName) -> Result<Held, Error> {
         let call = self.client.get_parameter().name(name.as_str()).with_decryption(true);
         let answer = call.send().await.map_err(|error| trouble::of(&self.names, "ssm:GetParameter", &error))?;
-        answer.parameter.ok_or_else(|| trouble::misunderstood(&self.names, "it has no parameter"))
+        answer.parameter.map(Held).ok_or_else(|| trouble::misunderstood(&self.names, "it has no parameter"))
     }
 
-    async fn read_several(&self, names: &[ParameterName]) -> Result<Vec<Parameter>, Error> {
+    async fn read_several(&self, names: &[ParameterName]) -> Result<Vec<Held>, Error> {
         let asked = names.iter().map(|name| name.as_str().to_owned()).collect();
         let call = self.client.get_parameters().set_names(Some(asked)).with_decryption(true);
         let answer = call.send().await.map_err(|error| trouble::of(&self.names, "ssm:GetParameters", &error))?;
+        let mut found: Vec<Held> = answer.parameters.unwrap_or_default().into_iter().map(Held).collect();
         if let Some(invalid) = answer.invalid_parameters.filter(|names| !names.is_empty()) {
             return Err(trouble::invalid(&self.names, &invalid));
         }
         // An answer has them in alphabetical order (GetParameters' API reference), we want them as asked.
-        let mut found = answer.parameters.unwrap_or_default();
         names
             .iter()
             .map(|name| {
-                let place = found.iter().position(|parameter| is_named(parameter, name));
+                let place = found.iter().position(|held| held.is_named(name));
                 place
                     .map(|place| found.swap_remove(place))
                     .ok_or_else(|| trouble::misunderstood(&self.names, "it lacks a parameter"))
@@ -154,20 +172,30 @@ impl fmt::Debug for SsmSecrets {
     }
 }
 
-fn is_named(parameter: &Parameter, name: &ParameterName) -> bool {
-    let text = |text: Option<&'_ str>| text.unwrap_or_default().to_owned();
-    name.is(&text(parameter.name()), &text(parameter.arn()), &text(parameter.selector()))
+/// A parameter as the SDK has read it: its value is wiped, whatever becomes of it.
+struct Held(Parameter);
+
+impl Held {
+    fn is_named(&self, name: &ParameterName) -> bool {
+        let text = |text: Option<&'_ str>| text.unwrap_or_default().to_owned();
+        name.is(&text(self.0.name()), &text(self.0.arn()), &text(self.0.selector()))
+    }
+
+    fn keys(&self, name: &ParameterName) -> Result<Vec<(SystemTime, Secret)>, Error> {
+        let only = std::slice::from_ref(name);
+        match (&self.0.r#type, &self.0.value) {
+            (Some(ParameterType::SecureString), Some(value)) => Keyring::secrets(value).map_err(|error| {
+                Error::new(ErrorKind::Config, format!("the SSM parameter {name} holds no ring: {error}"))
+            }),
+            (Some(ParameterType::SecureString), None) => Err(trouble::misunderstood(only, "it has no value")),
+            (Some(kind), _) => Err(trouble::wrong_type(name, kind.as_str())),
+            (None, _) => Err(trouble::misunderstood(only, "it has no type")),
+        }
+    }
 }
 
-fn keys_of(name: &ParameterName, mut parameter: Parameter) -> Result<Vec<(SystemTime, Secret)>, Error> {
-    // Wiped whatever comes; what the SDK itself has read it from is beyond us (DESIGN.md).
-    let value = parameter.value.take().map(Zeroizing::new);
-    let only = std::slice::from_ref(name);
-    match (parameter.r#type, value) {
-        (Some(ParameterType::SecureString), Some(value)) => Keyring::secrets(&value)
-            .map_err(|error| Error::new(ErrorKind::Config, format!("the SSM parameter {name} holds no ring: {error}"))),
-        (Some(ParameterType::SecureString), None) => Err(trouble::misunderstood(only, "it has no value")),
-        (Some(kind), _) => Err(trouble::wrong_type(name, kind.as_str())),
-        (None, _) => Err(trouble::misunderstood(only, "it has no type")),
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.value.zeroize();
     }
 }

@@ -160,6 +160,8 @@ async fn what_may_pass_is_unavailable() {
             Fault::Says(200, format!("{{\"Parameter\": {{\"Value\": \"{secret}\"}}}}")),
             "SSM's answer is not understood: it has no type",
         ),
+        // Above 1 MiB nothing more of it is read.
+        (Fault::Says(200, "x".repeat(2 << 20)), "SSM's answer is not understood or not whole"),
         (Fault::Cuts(0), "SSM cannot be reached: "),
         (Fault::Cuts(120), "SSM's answer is not understood or not whole"),
         (Fault::Cuts(250), "SSM's answer is not understood or not whole"),

@@ -9,6 +9,9 @@
     clippy::arithmetic_side_effects
 )]
 
+#[cfg(feature = "cli")]
+#[path = "../support/authority.rs"]
+mod authority;
 mod fault;
 #[cfg(all(feature = "cli", feature = "axum"))]
 mod function;
@@ -17,3 +20,5 @@ mod listener;
 mod outage;
 mod read;
 mod support;
+#[cfg(feature = "cli")]
+mod tls;

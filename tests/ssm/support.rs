@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_ssm::config::{BehaviorVersion, Credentials, Region};
 use lambda_session::keyring::{Keyring, Secret};
-use lambda_session::secrets::ssm::{Client, SsmSecrets};
+use lambda_session::secrets::ssm::{self, Client, SsmSecrets};
 use lambda_session::store::{Call, CookieStore, Found, Store};
 use lambda_session::{Error, Lifetime, Record, Token};
 
@@ -13,14 +13,14 @@ use crate::listener::Ssm;
 /// The moment of architecture.md's vectors.
 pub(crate) const START: u64 = 1_795_369_800;
 
-/// A client as `ssm::client` makes it, but for TLS and what it reads from the environment, which tests share.
-pub(crate) fn client(ssm: &Ssm) -> Client {
+/// A client as `ssm::client` makes it, but for what it reads from the environment, which tests share.
+pub(crate) fn client(listener: &Ssm) -> Client {
     let config = aws_sdk_ssm::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("eu-west-1"))
         .credentials_provider(Credentials::new("AKIDEXAMPLE", "the-secret-access-key", None, None, "test"))
-        .endpoint_url(ssm.url())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(listener.url())
+        .http_client(ssm::http_client())
         .build();
     Client::from_conf(config)
 }

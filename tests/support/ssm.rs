@@ -17,13 +17,16 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
 /// An SSM of one's own. It answers from its parameters, but for the faults that it was told to make.
 #[derive(Clone)]
 pub struct Ssm {
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     state: Arc<Mutex<State>>,
 }
 
@@ -66,26 +69,47 @@ pub enum Fault {
     FallsSilent,
     /// The connection is cut after so many bytes of the right answer.
     Cuts(usize),
+    /// The right answer, in chunks of so many bytes.
+    Chunks(usize),
+    /// The right answer, once somebody says so.
+    Waits(Arc<Notify>),
 }
 
 impl Ssm {
     /// Listens on a free port of loopback, in the current runtime.
     pub async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(tls: TlsAcceptor) -> Self {
+        Self::listen(Some(tls)).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ssm = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
+        let ssm = Self { address: listener.local_addr().unwrap(), tls, state: Arc::default() };
         let served = ssm.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let served = served.clone();
                 // A client that goes away is no trouble of ours.
-                tokio::spawn(async move { served.serve(stream).await.ok() });
+                tokio::spawn(async move {
+                    match &served.tls {
+                        None => served.serve(stream).await.ok(),
+                        Some(tls) => served.serve(tls.accept(stream).await.ok()?).await.ok(),
+                    }
+                });
             }
         });
         ssm
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
     }
 
     pub fn put(&self, name: &str, value: &str) -> &Self {
@@ -119,7 +143,7 @@ impl Ssm {
         self.state.lock().unwrap().calls.len()
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
         let mut read = Vec::new();
         loop {
             let Some((head, body, rest)) = request(&mut stream, read).await? else { return Ok(()) };
@@ -146,9 +170,14 @@ impl Ssm {
                 Fault::Says(status, body) => stream.write_all(response(status, &body).as_bytes()).await?,
                 Fault::FallsSilent => {
                     stream.write_all(right.as_bytes()).await?;
+                    stream.flush().await?;
                     std::future::pending().await
                 }
                 Fault::Hangs => std::future::pending().await,
+                Fault::Waits(word) => {
+                    word.notified().await;
+                    stream.write_all(right.as_bytes()).await?;
+                }
                 Fault::Late(wait) => {
                     tokio::time::sleep(wait).await;
                     stream.write_all(right.as_bytes()).await?;
@@ -156,14 +185,28 @@ impl Ssm {
                 Fault::Trickles(wait) => {
                     for byte in right.bytes() {
                         stream.write_all(&[byte]).await?;
+                        stream.flush().await?;
                         tokio::time::sleep(wait).await;
+                    }
+                }
+                Fault::Chunks(bytes) => {
+                    let body = answer.to_string();
+                    let chunks = body
+                        .as_bytes()
+                        .chunks(bytes)
+                        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+                    let head = format!("HTTP/1.1 {status} Status\r\ntransfer-encoding: chunked\r\n\r\n");
+                    let chunked = std::iter::once(head).chain(chunks).chain(["0\r\n\r\n".into()]);
+                    for piece in chunked {
+                        stream.write_all(piece.as_bytes()).await?;
                     }
                 }
                 Fault::Cuts(bytes) => {
                     stream.write_all(&right.as_bytes()[..bytes.min(right.len())]).await?;
-                    return Ok(());
+                    return stream.flush().await;
                 }
             }
+            stream.flush().await?;
         }
     }
 }
@@ -218,7 +261,10 @@ fn response(status: u16, body: &str) -> String {
 }
 
 /// Head, body and what came behind them; `None` at the end of the connection.
-async fn request(stream: &mut TcpStream, mut read: Vec<u8>) -> std::io::Result<Option<(String, Vec<u8>, Vec<u8>)>> {
+async fn request(
+    stream: &mut (impl AsyncRead + Unpin),
+    mut read: Vec<u8>,
+) -> std::io::Result<Option<(String, Vec<u8>, Vec<u8>)>> {
     loop {
         if let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&read[..end]).into_owned();

@@ -12,10 +12,8 @@ use lambda_session::{Error, Lifetime, Record, config};
 use crate::needles::MASK;
 use crate::scan::{Masked, scan};
 
-/// Says that this is the child, and where its secret is.
+/// Says that this is the child, and where its secret is: a variable, or parameters of the SSM that AWS's variables name.
 pub(crate) const ROLE: &str = "TEST_ROLE";
-/// Where the SSM is.
-pub(crate) const SSM_URL: &str = "TEST_SSM";
 
 /// What the parent starts; as a test it does nothing.
 #[test]
@@ -41,17 +39,11 @@ fn the_child() {
 
 async fn keys(role: &str, masked: &[u8]) -> Keys {
     #[cfg(feature = "ssm")]
-    if role == "ssm" {
-        use lambda_session::secrets::ssm::{Client, SsmSecrets};
+    if role.starts_with('/') {
+        use lambda_session::secrets::ssm::{self, SsmSecrets};
 
-        let config = aws_sdk_ssm::Config::builder()
-            .behavior_version(aws_sdk_ssm::config::BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_ssm::config::Region::new("eu-west-1"))
-            .credentials_provider(aws_sdk_ssm::config::Credentials::new("AKIDEXAMPLE", "key", None, None, "test"))
-            .endpoint_url(std::env::var(SSM_URL).unwrap())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build();
-        return Keys::refreshed(SsmSecrets::new(&Client::from_conf(config), "/a").unwrap()).await.unwrap();
+        let secrets = SsmSecrets::new(&ssm::client().await, role).unwrap();
+        return Keys::refreshed_at(secrets, now(), lambda_session::random::system).await.unwrap();
     }
     assert_eq!(role, "variable");
     // Only on the way: a process's own environment is the kernel's, and stays.
@@ -68,10 +60,14 @@ async fn keys(role: &str, masked: &[u8]) -> Keys {
 
 /// Seals and opens a session.
 async fn work(store: &CookieStore) {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_369_800);
+    let now = now();
     let call = Call::new(now, Instant::now() + Duration::from_secs(5), Lifetime::default(), "__Host-session", "");
     let token = store.create(&Record::new(b"{}".to_vec(), now).unwrap(), &call).await.unwrap();
     assert!(matches!(store.load(&token, &call).await, Ok(Found::Live(_))));
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_369_800)
 }
 
 /// The nonce that the message key to look for belongs to.

@@ -12,22 +12,41 @@
     clippy::arithmetic_side_effects
 )]
 
+#[cfg(feature = "ssm")]
+#[path = "../support/authority.rs"]
+mod authority;
 mod child;
 #[cfg(feature = "ssm")]
 #[path = "../support/ssm.rs"]
 mod listener;
 mod needles;
 mod scan;
+#[cfg(feature = "ssm")]
+mod ssm;
 
 use std::{
     io::Write,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::child::{ROLE, SSM_URL};
+use crate::child::ROLE;
 use crate::needles::{Needle, masked, needles};
+
+/// `keep.c` for the child, compiled.
+static KEEP: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (library, made) = (directory.join("keep.so"), directory.join(format!("keep-{}.so", std::process::id())));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-fno-builtin", "-O1", "-o"]).arg(&made);
+    compiler.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wiped/keep.c"));
+    assert!(compiler.status().expect("the C compiler that Rust links with").success());
+    std::fs::rename(made, &library).unwrap();
+    library
+});
 
 /// What the child found: names of needles, while the ring was there and after.
 #[derive(Debug)]
@@ -36,13 +55,24 @@ struct Found {
     after: Vec<String>,
 }
 
-/// Runs the child in this role and reads what it found.
-fn found(role: &str, secret: &str, needles: &[Needle], ssm: &str) -> Found {
+impl Found {
+    fn assert_wiped(&self, of: &str) {
+        // The scan finds what is there: the keys that the ring works with.
+        for key in ["round-key", "hmac-inner", "hmac-outer"] {
+            assert!(self.before.iter().any(|name| name.starts_with(key)), "{of}: {key}: {self:?}");
+        }
+        assert!(self.after.is_empty(), "{of}: {self:?}");
+    }
+}
+
+/// Runs the child in this role, with these variables, and reads what it found.
+fn found(role: &str, secret: &str, needles: &[Needle], variables: &[(&str, String)]) -> Found {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child::the_child", "--nocapture", "--test-threads=1"])
         .env_clear()
+        .env("LD_PRELOAD", &*KEEP)
         .env(ROLE, role)
-        .env(SSM_URL, ssm)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -77,27 +107,6 @@ fn getrandom(bytes: &mut [u8]) {
 #[test]
 fn nothing_of_a_secret_is_left_once_its_ring_is_dropped() {
     let (bytes, text) = secret();
-    let found = found("variable", &text, &needles(&bytes, &text), "");
-    // The scan finds what is there: the keys that the ring works with.
-    for key in ["round-key", "hmac-inner", "hmac-outer"] {
-        assert!(found.before.iter().any(|name| name.starts_with(key)), "{key}: {found:?}");
-    }
-    assert!(found.after.is_empty(), "{found:?}");
-}
-
-/// SS10, best effort: of a secret that SSM sent no bytes and no key are left. Its text is, once, in the buffer that the SDK's
-/// HTTP client read the answer into, which nobody wipes: DESIGN.md says so.
-#[cfg(feature = "ssm")]
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_the_sdk_s_copies_is_left_of_a_secret_from_ssm() {
-    let (bytes, text) = secret();
-    let ssm = listener::Ssm::start().await;
-    ssm.put("/a", &text);
-    let needles = needles(&bytes, &text);
-    let url = ssm.url();
-    let found = tokio::task::spawn_blocking(move || found("ssm", "", &needles, &url)).await.unwrap();
-    println!("left of a secret from SSM: {:?}", found.after);
-    assert!(found.before.iter().any(|name| name.starts_with("round-key")), "{found:?}");
-    let ours: Vec<_> = found.after.iter().filter(|name| !name.starts_with("text")).collect();
-    assert!(ours.is_empty(), "{found:?}");
+    let found = found("variable", &text, &needles(&bytes, &text), &[]);
+    found.assert_wiped("a variable");
 }
