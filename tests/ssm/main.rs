@@ -19,6 +19,7 @@ mod function;
 mod listener;
 mod outage;
 mod read;
+mod start;
 mod support;
 #[cfg(feature = "cli")]
 mod tls;
