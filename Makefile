@@ -83,6 +83,7 @@ lint: toolchain ## Format, clippy with warnings denied, the template
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
 	$(CARGO) fmt --manifest-path benches/memcached/Cargo.toml --check
+	$(CARGO) fmt --manifest-path benches/serve/Cargo.toml --check
 	$(CARGO) fmt --manifest-path benches/peers/plain_fetch/Cargo.toml --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
@@ -107,11 +108,23 @@ bench: toolchain peers ## Speed beside named peers, in one run: per event, cold 
 	target/peers/release/drive --ours target/release/bootstrap --plain-fetch target/peers/release/plain_fetch --only-fetches
 	$(CARGO) bench --locked --bench session
 	$(MAKE) bench-memcached
+	$(MAKE) bench-serve
 
 .PHONY: bench-memcached
 bench-memcached: toolchain peers ## The memcached client beside named peers: per deed, per node, what it says besides
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/memcached/Cargo.toml
 	target/peers/release/lambda-session-bench-memcached
+
+# cargo lambda watch builds with the same flags, so it finds its work done; Rust's own servers are put out of its reach, lest it fetches a toolchain.
+SERVE_FLAGS = --locked --profile quick --features cli
+.PHONY: bench-serve
+bench-serve: toolchain ## What `serve` adds to a request, beside `cargo lambda watch` where e2e/tools.sh has put it
+	$(CARGO) build $(SERVE_FLAGS) --bins
+	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/serve/Cargo.toml
+	PATH="$$PWD/.tools/venv/bin:$$PATH" RUSTUP_DIST_SERVER=http://127.0.0.1:1 RUSTUP_UPDATE_ROOT=http://127.0.0.1:1 \
+	  target/peers/release/lambda-session-bench-serve target/quick/bootstrap target/quick/lambda-session \
+	  $$(PATH="$$PWD/.tools/venv/bin:$$PATH"; command -v cargo-lambda >/dev/null && echo cargo lambda watch $(SERVE_FLAGS) \
+	    --bin bootstrap --ignore-changes --disable-cors --invoke-address 127.0.0.1 --invoke-port)
 
 .PHONY: faults
 faults: toolchain peers ## What the session store must survive, done to it: figures owed and measured (FAULTS="F5")

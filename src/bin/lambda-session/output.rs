@@ -97,9 +97,9 @@ impl Style {
     }
 }
 
-/// Writes one line to standard error, which may be closed as well.
+/// Writes one line to standard error, in one piece; it may be closed as well.
 pub(crate) fn tell(text: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// `text` as the prefix of a line that the function wrote.

@@ -116,5 +116,8 @@ const ACCOUNT: &str = "123456789012";
 const API: &str = "local00000";
 
 #[cfg(test)]
+#[path = "event_properties.rs"]
+mod properties;
+#[cfg(test)]
 #[path = "event_tests.rs"]
 mod tests;

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -78,13 +78,8 @@ impl Gateway {
         if let Some(page) = pages::page(&request, &self.ledger, now) {
             return Ok(Read::Page(page));
         }
-        let limit = self.front.body_limit_bytes();
-        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
-            return Err(Refusal::LargeBody);
-        }
         // Whole before an instance is asked for, so that a slow client holds none.
-        let body = Limited::new(body, limit).collect().await;
-        request.body = body.map_err(|error| broken(&*error))?.to_bytes();
+        request.body = whole(body, self.front.body_limit_bytes()).await?;
         let ids = Ids { invocation: request_id(), gateway: gateway_id() };
         let event = event::event(self.front, &request, &ids)?;
         Ok(Read::Exchange(Box::new(Exchange { request, ids, event })))
@@ -211,9 +206,21 @@ impl Exchange {
     }
 }
 
-/// Why a body did not arrive: too large, or broken off, and then nobody is there to be told.
-fn broken(error: &(dyn std::error::Error + 'static)) -> Refusal {
-    if error.is::<http_body_util::LengthLimitError>() { Refusal::LargeBody } else { Refusal::BadRequest }
+/// A body of at most `limit` bytes. A larger one is read to its end all the same, if that is near: a browser that is answered while
+/// it still sends shows a broken connection, and not the answer.
+async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+    let (mut bytes, mut size) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        // Whoever broke off is not there to be told.
+        let Ok(data) = frame.map_err(|_| Refusal::BadRequest)?.into_data() else { continue };
+        size = size.saturating_add(data.len());
+        if size <= limit {
+            bytes.extend_from_slice(&data);
+        } else if size > DRAINED_BYTES {
+            break;
+        }
+    }
+    if size > limit { Err(Refusal::LargeBody) } else { Ok(bytes.freeze()) }
 }
 
 /// What a function that answered did then, where that is not to ask for its next event.
@@ -239,3 +246,6 @@ fn gateway_id() -> String {
     let _ = getrandom::fill(&mut bytes);
     URL_SAFE.encode(bytes)
 }
+
+/// How much of a body that is too large is read before the answer.
+const DRAINED_BYTES: usize = 64 * 1024 * 1024;
