@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -109,22 +110,30 @@ impl Function {
         let limit = invocation.limit;
         self.api.offer(invocation);
         let mut taken = None;
-        let mut deadline = time::Instant::now().checked_add(limit).unwrap_or_else(time::Instant::now);
+        let from = |begin: time::Instant| begin.checked_add(limit).unwrap_or(begin);
+        // One timer, put off: cheaper than one for each turn.
+        let mut expiry = pin!(time::sleep_until(from(time::Instant::now())));
         let (result, end) = loop {
-            let now = Instant::now();
-            match (time::timeout_at(deadline, self.happening()).await, taken) {
-                (Ok(Happening::Call(Call::Taken { at })), _) => {
+            let happening = tokio::select! {
+                biased;
+                happening = self.happening() => Some(happening),
+                () = &mut expiry => None,
+            };
+            match (happening, taken) {
+                (Some(Happening::Call(Call::Taken { at })), _) => {
                     taken = Some(at);
-                    deadline = time::Instant::from_std(at).checked_add(limit).unwrap_or(deadline);
+                    expiry.as_mut().reset(from(time::Instant::from_std(at)));
                 }
-                (Ok(Happening::Call(Call::Answered { at, answer })), _) => break (Ok(answer), at),
-                (Ok(Happening::Call(Call::Failed { at, error })), _) => break (Err(Fault::Reported(error)), at),
-                (Ok(Happening::Call(Call::InitFailed { error })), _) => break (Err(Fault::Reported(error)), now),
-                (Ok(Happening::Call(Call::Next)), _) => {}
-                (Ok(Happening::Ended(status)), Some(_)) => break (Err(Fault::Ended(status)), Instant::now()),
-                (Err(_), Some(_)) => break (Err(Fault::TimedOut(limit)), Instant::now()),
-                (Ok(Happening::Ended(status)), None) => return Err(NotTaken(Some(status))),
-                (Err(_), None) => return Err(NotTaken(None)),
+                (Some(Happening::Call(Call::Answered { at, answer })), _) => break (Ok(answer), at),
+                (Some(Happening::Call(Call::Failed { at, error })), _) => break (Err(Fault::Reported(error)), at),
+                (Some(Happening::Call(Call::InitFailed { error })), _) => {
+                    break (Err(Fault::Reported(error)), Instant::now());
+                }
+                (Some(Happening::Call(Call::Next)), _) => {}
+                (Some(Happening::Ended(status)), Some(_)) => break (Err(Fault::Ended(status)), Instant::now()),
+                (None, Some(_)) => break (Err(Fault::TimedOut(limit)), Instant::now()),
+                (Some(Happening::Ended(status)), None) => return Err(NotTaken(Some(status))),
+                (None, None) => return Err(NotTaken(None)),
             }
         };
         let took = taken.map_or(Duration::ZERO, |at| end.saturating_duration_since(at));

@@ -55,5 +55,5 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take for a request's head, as long as an idle connection lives.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// More than fit into what any front door takes.
-const MAX_HEADERS: usize = 2000;
+/// Many more than a browser sends. Room for them is made for each request, so not for as many as would fit into 10,240 bytes.
+const MAX_HEADERS: usize = 256;

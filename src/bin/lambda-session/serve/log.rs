@@ -1,6 +1,7 @@
 //! What Lambda writes into a function's log around each event, and what went wrong, for whoever sits before the screen.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 use crate::duration::spoken;
@@ -72,7 +73,10 @@ pub(super) fn note(id: &str, text: &str) {
 
 /// The most memory that `process` has used, in bytes, where the system says.
 pub(super) fn memory_bytes(process: Option<u32>) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process?)).ok()?;
+    // In one read, and not in ever larger ones as for a file that has no length.
+    let mut bytes = [0; 4096];
+    let count = File::open(format!("/proc/{}/status", process?)).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    let status = std::str::from_utf8(bytes.get(..count)?).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
