@@ -184,7 +184,7 @@ def the_cache_is_encrypted_and_the_function_s_alone(stack):
         wanted["FunctionSecurityGroup"] = []
         wanted["CacheSecurityGroup"] = [{"IpProtocol": "tcp", "FromPort": 11211, "ToPort": 11211, "SourceSecurityGroupId": function}]
         subnets = NETWORK["SubnetIds"].split(",")
-        vpc = {"SecurityGroupIds": ["{FunctionSecurityGroup}"], "SubnetIds": subnets}
+        vpc = {"SecurityGroupIds": [function], "SubnetIds": subnets}
         yield "network", one(stack, "AWS::Lambda::Function").get("VpcConfig"), vpc
     else:
         yield "network", one(stack, "AWS::Lambda::Function").get("VpcConfig"), None
@@ -204,7 +204,7 @@ def the_function_in_a_vpc_reaches_ssm(stack):
     yield "endpoints", len(endpoints), int(has_endpoint(stack))
     for endpoint in endpoints:
         seen = [endpoint[key] for key in ("VpcEndpointType", "ServiceName", "PrivateDnsEnabled", "SecurityGroupIds")]
-        yield "endpoint", seen, ["Interface", "com.amazonaws.eu-west-1.ssm", True, ["{EndpointSecurityGroup}"]]
+        yield "endpoint", seen, ["Interface", "com.amazonaws.eu-west-1.ssm", True, ["{EndpointSecurityGroup.GroupId}"]]
     tags = {each["Key"]: each["Value"] for each in one(stack, "AWS::Lambda::Function")["Tags"]}
     yield "made before the function", tags["SsmEndpoint"], "{SsmEndpoint}" if has_endpoint(stack) else "none"
 
