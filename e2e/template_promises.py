@@ -54,6 +54,8 @@ INTERFACES = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
 TRACES = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
 OUTPUTS = {"HttpApi": "HttpApiUrl", "FunctionUrl": "FunctionUrl", "RestApi": "RestApiUrl", "LoadBalancer": "LoadBalancerUrl"}
 SOURCE = pathlib.Path("src")
+GUIDE = pathlib.Path("docs/deploying-with-sam.md").read_text(encoding="utf-8")
+OPERATING = pathlib.Path("docs/operating.md").read_text(encoding="utf-8")
 
 
 def variables_of_the_crate():
@@ -226,6 +228,7 @@ def alarms_watch_what_is_counted(stack):
     topic = [values["AlarmTopicArn"]] if values["AlarmTopicArn"] else None
     for name, alarm in alarms.items():
         yield f"{name}'s topic", (alarm.get("AlarmActions"), alarm.get("OKActions")), (topic, topic)
+        yield f"{name} is explained", f"`{name}`" in OPERATING, True
         yield f"{name} without data", alarm["TreatMissingData"], "notBreaching"
         dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
         if alarm["Namespace"] == "AWS/ElastiCache":
@@ -335,6 +338,8 @@ def main():
         tell(f"{name}: no rule refuses it", stack.refusals, [])
         for promise in PROMISES:
             tell(f"{name}: {promise.__name__.replace('_', ' ')}", kept(stack, promise), [])
+    unexplained = [name for name in stack.values if not re.search(rf"`{name}\b", GUIDE)]
+    tell("the guide explains every parameter", unexplained, [])
     for parameters, refusal in REFUSED:
         shown = " ".join(f"{key}={value}" for key, value in parameters.items())
         tell(f"refused: {shown}", [each.startswith(refusal) for each in Stack(source, parameters).refusals][:1], [True])
