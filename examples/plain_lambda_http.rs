@@ -103,8 +103,8 @@ async fn index(request: &Request) -> Result<Response<Body>, Error> {
     let mut page = Response::new(Body::from(format!(
         "<!doctype html><meta charset=utf-8><title>lambda-session</title><h1>Visit {visits}</h1>\n\
          <p>Logged in: <b id=user>{user}</b></p>\n\
-         <form method=post action=/login><input name=user maxlength=64 required><button>Log in</button></form>\n\
-         <form method=post action=/logout><button>Log out</button></form>\n"
+         <form method=post action=login><input name=user maxlength=64 required><button>Log in</button></form>\n\
+         <form method=post action=logout><button>Log out</button></form>\n"
     )));
     page.headers_mut().insert("content-type", http::HeaderValue::from_static("text/html; charset=utf-8"));
     Ok(page)
@@ -118,7 +118,7 @@ fn done(request: &Request, text: &str) -> Response<Body> {
     }
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = http::StatusCode::SEE_OTHER;
-    response.headers_mut().insert("location", http::HeaderValue::from_static("/"));
+    response.headers_mut().insert("location", http::HeaderValue::from_static("./"));
     response
 }
 

@@ -97,8 +97,8 @@ async fn index(mut session: Session) -> Result<Html<String>, Error> {
     Ok(Html(format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>lambda-session</title>\n\
          <h1>Visit {visits}</h1><p>Logged in: <b id=user>{user}</b></p>\n\
-         <form method=post action=/login><input name=user maxlength=64 required><button>Log in</button></form>\n\
-         <form method=post action=/logout><button>Log out</button></form>\n"
+         <form method=post action=login><input name=user maxlength=64 required><button>Log in</button></form>\n\
+         <form method=post action=logout><button>Log out</button></form>\n"
     )))
 }
 
@@ -117,7 +117,8 @@ impl Sender {
 
     fn answer(&self, text: &str) -> Response {
         match self {
-            Self::Form => Redirect::to("/").into_response(),
+            // Relative, as the forms' actions are: on a REST API's own domain every address begins with the stage.
+            Self::Form => Redirect::to("./").into_response(),
             Self::Program => message(text),
         }
     }
