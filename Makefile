@@ -75,7 +75,7 @@ test: toolchain python peers ## All tests, with all features and with none
 	$(CARGO) test --locked --no-default-features --lib --tests
 
 .PHONY: e2e
-e2e: build ## The built function in Lambda's own emulator and in cargo lambda, with curl and a cookie jar
+e2e: build ## The built function in Lambda's own emulator, in cargo lambda, and deployed by SAM with curl and Chromium
 	e2e/run.sh
 
 .PHONY: lint

@@ -49,6 +49,11 @@ passes() {
   if output=$("$@" 2>&1); then ok "$promise"; else not_ok "$promise" "$output"; fi
 }
 
+# skip WHAT AND WHY: says so; where CI is set nothing may be skipped.
+skip() {
+  if [ -n "${CI:-}" ]; then not_ok "nothing is skipped" "$1"; else echo "SKIPPED: $part: $1"; fi
+}
+
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

@@ -1,0 +1,233 @@
+// What people do with a browser: real Chromium, driven through one deployed stack, by the addresses that the stack gives.
+//
+// Prints one JSON array a promise: [promise, seen, wanted], and leaves a screenshot of what each flow came to. Wants the variables
+// STACK (cookie or memcached), DOORS (a JSON object: address by name of the front door), CHROMIUM, TLS_PORT, SHOTS (a folder), CLOCK (the
+// file that says how far AWS's clock is ahead), ROTATE (a command that exchanges the keys) and NODES (process groups of the cache's nodes).
+"use strict";
+
+const { execSync } = require("node:child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+const { chromium } = require("playwright-core");
+
+const { STACK, CHROMIUM, TLS_PORT, SHOTS, CLOCK, ROTATE } = process.env;
+const doors = JSON.parse(process.env.DOORS);
+const nodes = process.env.NODES.split(" ").map(Number);
+const NAME = "__Host-session";
+
+const tell = (promise, seen, wanted) => console.log(JSON.stringify([`${STACK}: Chromium: ${promise}`, String(seen), String(wanted)]));
+
+// So much time passes, for all that AWS runs here.
+function later(seconds) {
+  const ahead = Number(fs.readFileSync(CLOCK, "utf8")) + seconds;
+  fs.writeFileSync(`${CLOCK}.new`, `+${ahead}\n`);
+  fs.renameSync(`${CLOCK}.new`, CLOCK);
+}
+
+class Visitor {
+  constructor(context, door) {
+    this.context = context;
+    this.door = door;
+    this.url = doors[door];
+    this.shots = 0;
+  }
+
+  // Somebody with an empty cookie jar.
+  static async arrive(browser, door) {
+    const visitor = new Visitor(await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 640, height: 240 } }), door);
+    visitor.page = await visitor.context.newPage();
+    return visitor;
+  }
+
+  async visit(page = this.page) {
+    const answer = await page.goto(this.url);
+    return answer.status() === 200 ? this.shown(page) : `${answer.status()} retry-after ${answer.headers()["retry-after"]}`;
+  }
+
+  // The number of visits and the user, as the page says.
+  async shown(page = this.page) {
+    const visits = (await page.textContent("h1")).replace("Visit ", "");
+    return `${visits} ${await page.textContent("#user")}`;
+  }
+
+  async login(user) {
+    await this.page.fill("input[name=user]", user);
+    await Promise.all([this.page.waitForNavigation(), this.page.click("text=Log in")]);
+  }
+
+  async logout() {
+    await Promise.all([this.page.waitForNavigation(), this.page.click("text=Log out")]);
+  }
+
+  // Posts JSON from inside the page, as its script would: the answer's status.
+  post(members, page = this.page) {
+    const send = async ([url, body]) => (await fetch(`${url}posts`, { method: "POST", headers: { "content-type": "application/json" }, body })).status;
+    return page.evaluate(send, [this.url, JSON.stringify(members)]);
+  }
+
+  // What the session holds.
+  holds() {
+    return this.page.evaluate(async (url) => (await fetch(`${url}posts`)).json(), this.url);
+  }
+
+  async cookie() {
+    const found = await this.context.cookies(this.url);
+    return found.find((cookie) => cookie.name === NAME);
+  }
+
+  async shoot(what) {
+    this.shots += 1;
+    await this.page.screenshot({ path: path.join(SHOTS, `${STACK}-${this.door}-${this.shots}-${what}.png`) });
+  }
+}
+
+// Through every door: the first visit, the second, login, logout, and the button that leads back.
+async function comesAndGoes(browser, door) {
+  const visitor = await Visitor.arrive(browser, door);
+  tell(`${door}: the first visit`, await visitor.visit(), "1 nobody");
+  const first = await visitor.cookie();
+  const host = new URL(visitor.url).hostname;
+  tell(
+    `${door}: it keeps a __Host- cookie with its attributes`,
+    [first?.domain, first?.path, first?.secure, first?.httpOnly, first?.sameSite, first?.expires],
+    [host, "/", true, true, "Lax", -1],
+  );
+  tell(`${door}: scripts do not see it`, await visitor.page.evaluate("document.cookie"), "");
+  tell(`${door}: the second visit is counted`, await visitor.visit(), "2 nobody");
+  await visitor.shoot("second-visit");
+  await visitor.login("alice");
+  tell(`${door}: a form logs in and leads back`, await visitor.shown(), "3 alice");
+  tell(`${door}: login renews the cookie`, (await visitor.cookie())?.value !== first?.value, true);
+  await visitor.shoot("logged-in");
+  await visitor.logout();
+  tell(`${door}: after logout another session begins`, await visitor.shown(), "1 nobody");
+  await visitor.page.goBack();
+  tell(`${door}: the back button shows nothing of the old one`, await visitor.shown(), "2 nobody");
+  await visitor.shoot("back-after-logout");
+  await visitor.context.close();
+}
+
+async function usesTabs(browser) {
+  const visitor = await Visitor.arrive(browser, "HttpApi");
+  await visitor.visit();
+  await visitor.login("alice");
+  const tabs = await Promise.all([1, 2, 3, 4].map(() => visitor.context.newPage()));
+  const users = await Promise.all(tabs.map(async (tab) => (await visitor.visit(tab)).split(" ")[1]));
+  tell("four tabs that open at once are all logged in", users, ["alice", "alice", "alice", "alice"]);
+  const statuses = await Promise.all(tabs.map((tab, number) => visitor.post({ [`tab${number}`]: 1 }, tab)));
+  tell("four tabs that write at once are all served", statuses, [200, 200, 200, 200]);
+  const held = await visitor.holds();
+  const kept = Object.keys(held).filter((name) => name.startsWith("tab")).length;
+  // In a cookie the last answer wins; in memcached all are merged.
+  if (STACK === "memcached") tell("and merged", [held.user, kept], ["alice", 4]);
+  else tell("and the last answer wins, nobody is logged out", [held.user, kept >= 1], ["alice", true]);
+  await visitor.page.reload();
+  await visitor.shoot("after-tabs");
+  await visitor.context.close();
+}
+
+async function fillsTheCookie(browser) {
+  const visitor = await Visitor.arrive(browser, "HttpApi");
+  await visitor.visit();
+  await visitor.login("alice");
+  let [least, most] = [2000, 4096];
+  while (most - least > 1) {
+    const middle = Math.floor((least + most) / 2);
+    if ((await visitor.post({ big: "x".repeat(middle) })) === 200) least = middle;
+    else most = middle;
+  }
+  const cookie = await visitor.cookie();
+  const length = cookie.name.length + cookie.value.length;
+  tell("a cookie of 4,096 bytes is kept", length > 4092 && length <= 4096, true);
+  const held = await visitor.holds();
+  tell("and comes back whole", [held.user, held.big?.length], ["alice", least]);
+  await visitor.context.close();
+}
+
+async function livesThroughARotation(browser) {
+  const visitor = await Visitor.arrive(browser, "HttpApi");
+  await visitor.visit();
+  await visitor.login("alice");
+  const keyId = async () => Buffer.from((await visitor.cookie()).value.slice(0, 4), "base64url").subarray(1, 3).toString("hex");
+  const before = await keyId();
+  execSync(ROTATE);
+  const wanted = [];
+  const seen = [];
+  for (let minute = 1; minute <= 22; minute += 1) {
+    later(60);
+    wanted.push(`${minute + 2} alice`);
+    seen.push(await visitor.visit());
+  }
+  tell("keys rotate in mid-flight: 22 minutes on, a visit a minute, nobody notices", seen, wanted);
+  tell("and another key seals the session", (await keyId()) !== before, true);
+  await visitor.shoot("after-rotation");
+  await visitor.context.close();
+}
+
+async function meetsANodeThatIsDown(browser) {
+  const visitor = await Visitor.arrive(browser, "HttpApi");
+  await visitor.visit();
+  await visitor.login("alice");
+  let seen;
+  let down;
+  for (down of nodes) {
+    process.kill(-down, "SIGSTOP");
+    seen = await visitor.visit();
+    if (seen.startsWith("503")) break;
+    process.kill(-down, "SIGCONT");
+  }
+  tell("the session's node is down: 503 and the time to wait", seen, "503 retry-after 1");
+  await visitor.shoot("node-down");
+  tell("and the cookie is left alone", (await visitor.cookie()) !== undefined, true);
+  process.kill(-down, "SIGCONT");
+  // Owed by README.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  tell("2 s after it is back the session is there", (await visitor.visit()).split(" ")[1], "alice");
+  await visitor.shoot("node-back");
+  await visitor.context.close();
+}
+
+async function staysAway(browser) {
+  const visitor = await Visitor.arrive(browser, "HttpApi");
+  await visitor.visit();
+  await visitor.login("alice");
+  later(29 * 60);
+  tell("after 29 minutes without a visit the session is there", await visitor.visit(), "3 alice");
+  later(31 * 60);
+  tell("after 31 it is not, and another begins", await visitor.visit(), "1 nobody");
+  await visitor.shoot("expired");
+  await visitor.context.close();
+}
+
+async function main() {
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      // Every name leads to the emulator; none is looked up.
+      `--host-resolver-rules=MAP * 127.0.0.1:${TLS_PORT}`,
+    ],
+  });
+  try {
+    for (const door of Object.keys(doors)) await comesAndGoes(browser, door);
+    await usesTabs(browser);
+    if (STACK === "cookie") {
+      await fillsTheCookie(browser);
+      await livesThroughARotation(browser);
+    } else {
+      await meetsANodeThatIsDown(browser);
+    }
+    await staysAway(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+main();

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# template.yaml as it is shipped, deployed by the real SAM CLI into an AWS emulator, visited with curl and with Chromium: once with
+# sessions in the cookie, once with sessions in memcached, through every front door that the template has.
+. "$(dirname "$0")/lib.sh"
+. e2e/cloud.sh
+. e2e/visits.sh
+
+for program in "$bootstrap" "$cli"; do
+  [ -x "$program" ] || { echo "$part: no $program: build it first" >&2; exit 1; }
+done
+bash e2e/deployed-tools.sh
+lacking=$(lacks_for_emulator)
+if [ -n "$lacking" ]; then
+  skip "everything that is deployed: $lacking"
+  finish
+  exit
+fi
+
+parameter=/lambda-session/prod/session/keys
+make_certificates
+start_cache
+start_emulator
+
+passes "keys init: the command line makes the ring in SSM" keys init --parameter "$parameter"
+passes "sam build: the shipped template" build_stack
+read -r vpc subnets <<<"$(.tools/venv/bin/python e2e/aws_edit.py network)"
+doors=(HttpApi=yes FunctionUrl=yes RestApi=yes LoadBalancer=yes PublicSubnetIds="$subnets" VpcId="$vpc"
+  CertificateArn="arn:aws:acm:$region:000000000000:certificate/throw-away")
+passes "sam deploy: sessions in the cookie" deploy cookie KeysParameter="$parameter" "${doors[@]}"
+passes "sam deploy: sessions in memcached" deploy memcached KeysParameter="$parameter" "${doors[@]}" \
+  Store=memcached SubnetIds="$subnets"
+
+for stack in cookie memcached; do
+  for door in HttpApiUrl RestApiUrl FunctionUrl LoadBalancerUrl; do
+    url=$(output "$stack" "$door")
+    if [ -z "$url" ]; then
+      not_ok "$stack: the stack has an output $door" "$(cat "$scratch/$stack.json")"
+      continue
+    fi
+    a_visitor "$stack" "${door%Url}" "$url"
+  done
+done
+
+a_rotation
+a_node_down
+an_expiry
+. e2e/chromium.sh
+[ -z "${KEEP:-}" ] || keep_up
+least_privilege
+
+for stack in cookie memcached; do
+  .tools/venv/bin/python e2e/aws_edit.py log "$(output "$stack" LogGroupName)" >"$scratch/$stack.log"
+  matches "$stack: the function logs into the template's group" "$(grep -c START "$scratch/$stack.log")" '^[0-9]{2,}$'
+  same "$stack: nothing panicked" "$(grep -i panicked "$scratch/$stack.log" || true)" ""
+done
+cat "$scratch"/jar-* | awk '$6 == "__Host-session" { print $7 }' >"$scratch/tokens"
+matches "the jars hold tokens to look for" "$(wc -l <"$scratch/tokens")" '^[0-9]{2,}$'
+same "no cookie is in any log" "$(grep -cFf "$scratch/tokens" "$scratch"/*.log | grep -v ':0$' || true)" ""
+
+finish
