@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tracing::debug;
 
+use crate::ask::ask;
 use crate::layer::Conflict;
-use crate::service::within;
+use crate::metrics::Count;
 use crate::slot::{Deed, Origin, Slot, Visit};
 use crate::store::{Call, Loaded, Retired, Update};
 use crate::{Error, ErrorKind, Record, Token};
@@ -42,16 +43,23 @@ async fn forget(slot: &Slot, call: &Call, visit: &Visit) -> Result<Stamp, Error>
         // Whoever still holds a renewed id must not be able to end the session that took its place.
         Origin::Absent | Origin::Retired => None,
     };
+    let mut is_any = false;
     for (token, seen) in own.into_iter().chain(visit.others.iter().map(|token| (token, None))) {
-        within(call, slot.settings.store.delete(token, seen, call)).await?;
+        ask(slot, call, "delete", slot.settings.store.delete(token, seen, call)).await?;
         debug!(session = token.fingerprint(), "session destroyed");
+        is_any = true;
+    }
+    if is_any {
+        slot.count(Count::Destroyed);
     }
     Ok(Stamp::Set(slot.settings.lines.removal()))
 }
 
 async fn create(slot: &Slot, call: &Call, payload: Cow<'_, [u8]>) -> Result<Stamp, Error> {
     let record = Record::new(payload.into_owned(), call.now())?;
-    let token = within(call, slot.settings.store.create(&record, call)).await?;
+    let token = ask(slot, call, "create", slot.settings.store.create(&record, call)).await?;
+    slot.know(&token);
+    slot.count(Count::Created);
     debug!(session = token.fingerprint(), "session created");
     set(slot, call, &token, &record)
 }
@@ -62,17 +70,22 @@ async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Lo
     let (mut payload, mut seen) = (visit.payload()?.into_owned(), loaded.version);
     for _ in 0..CONFLICT_LIMIT {
         let record = Record::new(payload, call.now())?;
-        let token = within(call, store.create(&record, call)).await?;
-        let theirs = match within(call, store.retire(old, seen, &token, call)).await? {
+        let token = ask(slot, call, "create", store.create(&record, call)).await?;
+        let theirs = match ask(slot, call, "retire", store.retire(old, seen, &token, call)).await? {
             Retired::Done => {
+                slot.count(Count::Renewed);
+                note_old_key(slot, loaded);
                 debug!(session = token.fingerprint(), before = old.fingerprint(), "session renewed");
                 return set(slot, call, &token, &record);
             }
-            Retired::Conflict(theirs) => Some(theirs),
+            Retired::Conflict(theirs) => {
+                slot.count(Count::Conflicts);
+                Some(theirs)
+            }
             Retired::Gone => None,
         };
         // What was made of an older version must not stay behind.
-        within(call, store.delete(&token, None, call)).await?;
+        ask(slot, call, "delete", store.delete(&token, None, call)).await?;
         let Some(theirs) = theirs else {
             // Somebody logged out, or renewed it first: their answer stands, and no new session outlives it.
             debug!(session = old.fingerprint(), "session not renewed: it is gone");
@@ -95,13 +108,19 @@ async fn update(
     let mut record = loaded.record.next(visit.payload()?.into_owned(), call.now())?;
     let mut seen = loaded.version;
     for _ in 0..CONFLICT_LIMIT {
-        let theirs = match within(call, slot.settings.store.update(token, seen, &record, call)).await? {
-            Update::Done(token) => return set(slot, call, &token, &record),
+        let theirs = match ask(slot, call, "update", slot.settings.store.update(token, seen, &record, call)).await? {
+            Update::Done(token) => {
+                note_old_key(slot, loaded);
+                return set(slot, call, &token, &record);
+            }
             Update::Gone => {
                 debug!(session = token.fingerprint(), "session not saved: it is gone");
                 return Ok(Stamp::Nothing);
             }
-            Update::Conflict(theirs) => theirs,
+            Update::Conflict(theirs) => {
+                slot.count(Count::Conflicts);
+                theirs
+            }
         };
         if deed == Deed::Refresh {
             // Only to prolong it, which whoever was faster has done.
@@ -119,6 +138,13 @@ fn settled(slot: &Slot, visit: &Visit, theirs: &Loaded) -> Result<Vec<u8>, Error
         Conflict::Merge => visit.patched(theirs.record.payload()).map(Cow::into_owned),
         Conflict::Overwrite => visit.payload().map(Cow::into_owned),
         Conflict::Fail => Err(conflict("another request changed the session first")),
+    }
+}
+
+/// Counts a session that an old key had sealed, and that is sealed anew.
+fn note_old_key(slot: &Slot, loaded: &Loaded) {
+    if let Some(tally) = slot.tally().filter(|_| loaded.stale_key) {
+        tally.resealed();
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `SESSION_SECURE` | `off` for `http://` on your own machine only | `on` |
 //! | `SESSION_PARTITIONED` | `on`: a jar for each site that embeds this one | `off` |
 //! | `SESSION_SCOPE` | application and stage: sessions of another scope do not open | empty |
+//! | `SESSION_METRICS` | `emf`: count what happens to sessions, for CloudWatch ([`metrics`](crate::metrics)) | `none` |
 //! | `SESSION_CONFLICT` | two requests that change one session at once: `merge`, `fail` (409) or `overwrite` | `merge` |
 //!
 //! With `SESSION_STORE=memcached`:
@@ -55,6 +56,7 @@ use tracing::warn;
 use crate::cookie::{CookieOptions, quoted};
 use crate::layer::{Conflict, SCOPE_LIMIT_BYTES};
 use crate::lifetime::Lifetime;
+use crate::metrics::Metrics;
 use crate::secrets::Keys;
 use crate::session::Data;
 #[cfg(feature = "memcached")]
@@ -145,6 +147,7 @@ pub struct Settings {
     lifetime: Lifetime,
     scope: String,
     conflict: Conflict,
+    metrics: Option<Metrics>,
     #[cfg(feature = "memcached")]
     memcache: Option<memcache::Memcache>,
     warnings: Vec<String>,
@@ -196,6 +199,7 @@ impl Settings {
         }
         let conflicts = [("merge", Conflict::Merge), ("fail", Conflict::Fail), ("overwrite", Conflict::Overwrite)];
         let conflict = read.choice("SESSION_CONFLICT", &conflicts)?.unwrap_or_default();
+        let is_counted = read.choice("SESSION_METRICS", &[("none", false), ("emf", true)])?.unwrap_or(false);
         let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
         let protection = read.choice("SESSION_PROTECTION", &protections)?;
         if store == StoreKind::Cookie && read.value("SESSION_CONFLICT").is_some() {
@@ -250,8 +254,13 @@ impl Settings {
             lifetime,
             scope,
             conflict,
+            metrics: is_counted.then(|| Metrics::of(read.value("AWS_LAMBDA_FUNCTION_NAME").as_deref())),
             #[cfg(feature = "memcached")]
-            memcache: if store == StoreKind::Memcached { Some(memcache::Memcache::read(&read)?) } else { None },
+            memcache: if store == StoreKind::Memcached {
+                Some(memcache::Memcache::read(&read, is_counted)?)
+            } else {
+                None
+            },
             warnings,
         })
     }
@@ -286,6 +295,11 @@ impl Settings {
         self.conflict
     }
 
+    /// Where counts go, if `SESSION_METRICS` asks for any.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
     /// The client for `SESSION_STORE=memcached`; nothing is connected yet.
     #[cfg(feature = "memcached")]
     pub fn memcached(&self) -> Option<&crate::memcached::Client> {
@@ -310,7 +324,11 @@ impl Settings {
             (StoreKind::Cookie, Protection::Encrypted) => SessionLayer::new(CookieStore::encrypted(keys)),
             _ => SessionLayer::new(MemoryStore::with_keyring(keys)),
         };
-        layer.cookie(self.cookie).lifetime(self.lifetime).on_conflict(self.conflict).scope(&self.scope)
+        let layer = layer.cookie(self.cookie).lifetime(self.lifetime).on_conflict(self.conflict).scope(&self.scope)?;
+        Ok(match self.metrics {
+            Some(metrics) => layer.metrics(metrics),
+            None => layer,
+        })
     }
 
     #[cfg(feature = "memcached")]

@@ -155,6 +155,13 @@ pub(crate) fn keep_last(headers: &mut HeaderMap, name: &str) {
     }
 }
 
+/// How many bytes of name and value a `Set-Cookie` line has, which browsers limit; `None` for one without a value.
+pub(crate) fn pair_bytes(line: &HeaderValue) -> Option<usize> {
+    let pair = line.as_bytes().split(|&byte| byte == b';').next()?;
+    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    Some(pair.len().saturating_sub(1)).filter(|bytes| *bytes > equals)
+}
+
 fn is_named(line: &HeaderValue, name: &str) -> bool {
     let pair = line.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
     let found = pair.split(|&byte| byte == b'=').next().unwrap_or_default();

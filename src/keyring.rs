@@ -295,6 +295,11 @@ impl Keyring {
         }
     }
 
+    /// The id of the key at this place.
+    pub(crate) fn kid(&self, place: usize) -> Option<[u8; 2]> {
+        self.keys().nth(place).map(|(_, key)| key.kid)
+    }
+
     /// All keys of this id, with their places in the ring: nearly always one or none.
     pub(crate) fn with_kid(&self, kid: [u8; 2]) -> impl Iterator<Item = (usize, &Key)> {
         self.keys().filter(move |(_, key)| key.kid == kid)

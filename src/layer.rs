@@ -10,6 +10,7 @@ use std::{
 use tower_layer::Layer;
 
 use crate::cookie::{CookieOptions, Lines};
+use crate::metrics::Metrics;
 use crate::notice::Notices;
 use crate::service::SessionService;
 use crate::session::Data;
@@ -69,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) store_timeout: Duration,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) notices: Arc<Notices>,
+    pub(crate) metrics: Option<Metrics>,
 }
 
 impl<T: Data> SessionLayer<T> {
@@ -87,6 +89,7 @@ impl<T: Data> SessionLayer<T> {
             conflict: Conflict::default(),
             clock: SystemTime::now,
             notices: Arc::new(Notices::new()),
+            metrics: None,
         };
         Self { settings: Arc::new(settings), of: PhantomData }
     }
@@ -136,6 +139,11 @@ impl<T: Data> SessionLayer<T> {
     /// Reads the time from another clock than the system's: for tests.
     pub fn clock(self, clock: fn() -> SystemTime) -> Self {
         self.with(|settings| settings.clock = clock)
+    }
+
+    /// Counts what happens to sessions, and hands each request's counts on (not at all): see [`metrics`](crate::metrics).
+    pub fn metrics(self, metrics: Metrics) -> Self {
+        self.with(|settings| settings.metrics = Some(metrics))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

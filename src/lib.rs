@@ -15,6 +15,7 @@
 
 #[cfg(any(feature = "memcached", feature = "ssm"))]
 mod addresses;
+mod ask;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod commit;
@@ -32,6 +33,7 @@ mod lifetime;
 #[cfg(feature = "memcached")]
 pub mod memcached;
 mod merge;
+pub mod metrics;
 mod notice;
 pub mod random;
 pub mod record;

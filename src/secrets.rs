@@ -26,7 +26,7 @@ use crate::random::{self, RandomSource};
 use crate::seal::{Opened, Refusal};
 use crate::secrets::live::{Live, Patience};
 use crate::store::Call;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, metrics};
 
 /// A place that secrets are kept: SSM Parameter Store, Secrets Manager, a file.
 ///
@@ -187,10 +187,17 @@ impl Keys {
         match opened {
             Ok(opened) => {
                 let (place, _) = ring.sealing(call.now());
-                Ok(Some(Unsealed { inner: opened.inner, is_stale: opened.key != place, ring }))
+                let is_stale = opened.key != place;
+                if let Some(kid) = ring.kid(opened.key).filter(|_| is_stale) {
+                    metrics::opened_by_old_key(kid);
+                }
+                Ok(Some(Unsealed { inner: opened.inner, is_stale, ring }))
             }
             Err(Refusal::UnknownKey(_)) if !is_certain => Err(Error::new(ErrorKind::Unavailable, why)),
-            Err(_) => Ok(None),
+            Err(refusal) => {
+                metrics::refuse(refusal.into());
+                Ok(None)
+            }
         }
     }
 }

@@ -13,14 +13,14 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use tracing::warn;
+use tracing::{field::Empty, info_span, warn};
 
 use crate::commit::{Stamp, commit};
 use crate::cookie;
 use crate::layer::Settings;
+use crate::metrics::Count;
 use crate::session::Handle;
 use crate::slot::{Closing, Slot, Visit, escaped, lost, unavailable};
-use crate::store::Call;
 use crate::{Error, ErrorKind};
 
 /// What is kept back of an invocation's time, so that an answer leaves before Lambda ends it (security.md, AR7).
@@ -74,31 +74,23 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let now = (self.settings.clock)();
-        let slot = Arc::new(Slot::new(self.settings.clone(), now, end_of_invocation(&request)));
+        let context = request.extensions().get::<lambda_runtime::Context>();
+        let request_id = context.map(|context| context.request_id.as_str());
+        let span = info_span!("session", request_id, session.id_hash = Empty);
+        let slot = Arc::new(Slot::new(self.settings.clone(), now, context.and_then(end), request_id, span));
         request.extensions_mut().insert(Handle::<T> { slot: slot.clone(), of: PhantomData });
-        ResponseFuture { handler: self.inner.call(request), slot, committing: None }
+        let handler = slot.span.in_scope(|| self.inner.call(request));
+        ResponseFuture { handler, slot, committing: None }
     }
 }
 
-/// When a store's answers come too late for this invocation: 100 ms before it ends. `None` outside of Lambda.
-fn end_of_invocation<A>(request: &Request<A>) -> Option<Instant> {
-    let context = request.extensions().get::<lambda_runtime::Context>().filter(|context| context.deadline > 0)?;
-    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
+/// When a store's answers come too late for this invocation: 100 ms before it ends; `None` if it has no end.
+fn end(context: &lambda_runtime::Context) -> Option<Instant> {
+    let deadline = Some(context.deadline).filter(|deadline| *deadline > 0)?;
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(deadline))?;
     // The runtime's own clock: a test's clock says nothing of when Lambda ends the invocation.
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
     Instant::now().checked_add(left.saturating_sub(RESERVE))
-}
-
-/// Waits for a store until the deadline of the call.
-pub(crate) async fn within<V>(call: &Call, answer: impl Future<Output = Result<V, Error>>) -> Result<V, Error> {
-    let mut answer = std::pin::pin!(answer);
-    // A store that answers at once costs no timer.
-    if let Poll::Ready(answer) = std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
-        return answer;
-    }
-    tokio::time::timeout_at(call.deadline().into(), answer).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Unavailable, "the session store gave no answer before its deadline"))
-    })
 }
 
 pin_project! {
@@ -125,22 +117,29 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let slot: &Arc<Slot> = this.slot;
+        let _entered = slot.span.enter();
         if this.committing.is_none() {
             let answer = ready!(this.handler.poll(cx));
-            let (response, visit) = match settle(this.slot, answer) {
-                Settled::Answered(answer) => return Poll::Ready(answer),
+            let (response, visit) = match settle(slot, answer) {
+                Settled::Answered(answer) => {
+                    slot.tell();
+                    return Poll::Ready(answer);
+                }
                 Settled::Saving(response, visit) => (response, visit),
             };
-            let commit = Box::pin(commit(this.slot.clone(), visit));
+            let commit = Box::pin(commit(slot.clone(), visit));
             *this.committing = Some(Committing { response, commit });
         }
         let Some(Committing { commit, .. }) = this.committing.as_mut() else { return Poll::Pending };
         let stamp = ready!(commit.as_mut().poll(cx));
         let Some(Committing { response, .. }) = this.committing.take() else { return Poll::Pending };
-        Poll::Ready(Ok(match stamp {
-            Ok(stamp) => stamped(response, stamp, this.slot),
-            Err(error) => refuse(this.slot, &error),
-        }))
+        let answer = match stamp {
+            Ok(stamp) => stamped(response, stamp, slot),
+            Err(error) => refuse(slot, &error),
+        };
+        slot.tell();
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -170,7 +169,8 @@ fn settle<B: From<&'static str>, E>(slot: &Slot, answer: Result<Response<B>, E>)
         }
         Closing::Escaped => return Settled::Answered(Ok(refuse(slot, &escaped()))),
         Closing::Lost => slot.settings.notices.log(&lost(), slot.now()),
-        Closing::Visited(_) | Closing::Unavailable(_) | Closing::Untouched => {}
+        Closing::Unavailable(_) => slot.count(Count::Unavailable),
+        Closing::Visited(_) | Closing::Untouched => {}
     }
     cookie::keep_last(response.headers_mut(), &slot.settings.name);
     Settled::Answered(Ok(response))
@@ -184,6 +184,9 @@ fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<
         return response;
     };
     let own = line.len();
+    if let (Some(tally), Some(bytes)) = (slot.tally(), cookie::pair_bytes(&line)) {
+        tally.set_cookie(bytes);
+    }
     cookie::put(headers, &settings.name, line);
     no_store(headers);
     let all: usize = headers.get_all(header::SET_COOKIE).iter().map(HeaderValue::len).sum();
@@ -199,6 +202,9 @@ fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<
 /// The answer to a request whose session could not be had or saved: generic, without any cookie, said once in the log.
 fn refuse<B: From<&'static str>>(slot: &Slot, error: &Error) -> Response<B> {
     slot.settings.notices.log(error, slot.now());
+    if error.kind() == ErrorKind::Unavailable {
+        slot.count(Count::Unavailable);
+    }
     let mut response = refusal(error);
     vary(response.headers_mut());
     response

@@ -15,10 +15,11 @@ use http::{Extensions, HeaderMap, Request};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{debug, warn};
 
+use crate::ask::ask as ask_store;
 use crate::cookie::Candidates;
 use crate::lifetime::Age;
 use crate::merge::Patch;
-use crate::service::within;
+use crate::metrics::{Count, Reason};
 use crate::slot::{EMPTY, Origin, Slot, Visit};
 use crate::store::{Call, Found};
 use crate::values::Values;
@@ -292,6 +293,9 @@ struct Opening<'a> {
 impl Opening<'_> {
     async fn run(self, candidates: Candidates) -> Result<Visit, Error> {
         let start = Instant::now();
+        if let Some(tally) = self.slot.tally() {
+            tally.asked();
+        }
         let opened = open(self.slot, candidates).await;
         self.slot.spend(start);
         match opened {
@@ -317,9 +321,13 @@ impl Drop for Opening<'_> {
 
 async fn open(slot: &Slot, candidates: Candidates) -> Result<Visit, Error> {
     let (settings, call) = (&slot.settings, slot.call());
+    if candidates.carried && candidates.tokens.is_empty() {
+        refuse(slot, Reason::Malformed);
+    }
     let (mut origin, mut is_ambiguous, mut others) = (None, false, Vec::new());
     for token in candidates.tokens {
-        match within(&call, settings.store.load(&token, &call)).await? {
+        let refused = slot.tally().map_or(0, |tally| tally.refusals());
+        match ask_store(slot, &call, "load", settings.store.load(&token, &call)).await? {
             Found::Live(loaded) => match settings.lifetime.age(&loaded.record, call.now()) {
                 age @ (Age::Young | Age::Ageing) => {
                     if let Some(Origin::Live { token, .. }) = origin.replace(Origin::Live { token, loaded, age }) {
@@ -329,24 +337,46 @@ async fn open(slot: &Slot, candidates: Candidates) -> Result<Visit, Error> {
                 }
                 over => {
                     debug!(session = token.fingerprint(), "session refused: {over:?}");
+                    if let Some(reason) = Reason::of(over) {
+                        refuse(slot, reason);
+                    }
                     // By this clock it is over; by that of another environment it may live.
                     others.push(token);
                 }
             },
-            Found::Retired if origin.is_none() => origin = Some(Origin::Retired),
-            Found::Retired => {}
-            Found::Nothing => debug!(session = token.fingerprint(), "session refused: it stands for nothing"),
+            Found::Retired => {
+                refuse(slot, Reason::Retired);
+                origin.get_or_insert(Origin::Retired);
+            }
+            Found::Nothing => {
+                debug!(session = token.fingerprint(), "session refused: it stands for nothing");
+                // What the keys refused is counted; else the store has nothing under a token that is good.
+                if slot.tally().is_some_and(|tally| tally.refusals() == refused) {
+                    refuse(slot, Reason::Gone);
+                }
+            }
         }
     }
     if is_ambiguous {
         if let Some(Origin::Live { token, .. }) = origin.take() {
             others.push(token);
         }
+        refuse(slot, Reason::Ambiguous);
         warn_ambiguous(slot, &call);
+    }
+    if let Some(Origin::Live { token, .. }) = &origin {
+        slot.know(token);
+        slot.count(Count::Restored);
     }
     let mut visit = Visit::new(origin.unwrap_or(Origin::Absent), candidates.carried);
     visit.others = others;
     Ok(visit)
+}
+
+fn refuse(slot: &Slot, reason: Reason) {
+    if let Some(tally) = slot.tally() {
+        tally.refuse(reason);
+    }
 }
 
 fn warn_ambiguous(slot: &Slot, call: &Call) {

@@ -8,14 +8,17 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
 
+use tracing::Span;
+
 use crate::layer::Settings;
 use crate::lifetime::Age;
 use crate::merge::Patch;
+use crate::metrics::{Count, Tally};
 use crate::store::{Call, Loaded};
 use crate::{Error, ErrorKind, Token};
 
@@ -29,6 +32,12 @@ pub(crate) struct Slot {
     spent: AtomicU64,
     /// The part of it that calls on open connections have taken.
     warm: OnceLock<Arc<AtomicU64>>,
+    /// What is counted of this request, if anything is.
+    tally: Option<Arc<Tally>>,
+    /// In which everything of this request is logged.
+    pub(crate) span: Span,
+    /// Whether the span has the session's hash.
+    is_known: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -108,8 +117,56 @@ pub(crate) enum Closing {
 }
 
 impl Slot {
-    pub(crate) fn new(settings: Arc<Settings>, now: SystemTime, end: Option<Instant>) -> Self {
-        Self { settings, now, end, spent: AtomicU64::new(0), warm: OnceLock::new(), state: Mutex::new(State::Unasked) }
+    /// A slot for the request with this id, if it has one; `span` is that of its log lines.
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        now: SystemTime,
+        end: Option<Instant>,
+        request_id: Option<&str>,
+        span: Span,
+    ) -> Self {
+        let tally = settings.metrics.as_ref().map(|_| Arc::new(Tally::new(request_id.unwrap_or_default())));
+        Self {
+            settings,
+            now,
+            end,
+            spent: AtomicU64::new(0),
+            warm: OnceLock::new(),
+            tally,
+            span,
+            is_known: AtomicBool::new(false),
+            state: Mutex::new(State::Unasked),
+        }
+    }
+
+    /// Where to count, if anybody wants to know.
+    pub(crate) fn tally(&self) -> Option<&Arc<Tally>> {
+        self.tally.as_ref()
+    }
+
+    pub(crate) fn count(&self, count: Count) {
+        if let Some(tally) = &self.tally {
+            tally.count(count);
+        }
+    }
+
+    /// Hands on what was counted.
+    pub(crate) fn tell(&self) {
+        if let (Some(metrics), Some(tally)) = (&self.settings.metrics, &self.tally) {
+            metrics.write(tally, self.now);
+        }
+    }
+
+    /// It is known now whose session this request is about: log lines and counts tell it by a hash of its token.
+    pub(crate) fn know(&self, token: &Token) {
+        if (self.tally.is_none() && self.span.is_disabled()) || self.is_known.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let hash = token.fingerprint();
+        self.span.record("session.id_hash", hash.as_str());
+        if let Some(tally) = &self.tally {
+            tally.session(&hash);
+        }
     }
 
     pub(crate) fn now(&self) -> SystemTime {

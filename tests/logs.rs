@@ -19,9 +19,11 @@ use http::{HeaderValue, Request, Response, header};
 use lambda_http::Body;
 use lambda_session::config::{Settings, keyring as ring_of};
 use lambda_session::lambda::{Answer as EventAnswer, Event, Kind};
+use lambda_session::metrics::Metrics;
 use lambda_session::store::{MemoryStore, Store};
-use lambda_session::{CookieOptions, ErrorKind, Session, Values};
+use lambda_session::{CookieOptions, ErrorKind, Session, SessionLayer, Values};
 use support::*;
+use tower::ServiceExt;
 
 /// Every spelling in which something could be written by mistake: raw, base64 in its alphabets and at its three offsets,
 /// hex in both cases and as Rust prints bytes, percent form, escaped.
@@ -77,7 +79,9 @@ fn the_search_finds_every_spelling() {
 async fn nothing_secret_is_logged_at_trace() {
     const VALUE: &str = "alice's mother's maiden name";
     let segment = "alice's%20mother's%20maiden%20name";
-    let (log, guard) = Log::capture();
+    let (log, guard) = Log::capture_spans();
+    // What is counted is told too, and searched with the rest.
+    let app = |store: Any| counted(layer(store));
     let mut secrets: Vec<Vec<u8>> = vec![VALUE.into(), segment.into()];
     for seed in [0, 1, 2] {
         let secret = secret_bytes(seed);
@@ -128,7 +132,8 @@ async fn nothing_secret_is_logged_at_trace() {
         secrets.extend(both.into_iter().map(String::into_bytes));
         // A store that fails in every way, and a handler that panics.
         for turn in [Turn::Fail(ErrorKind::Unavailable), Turn::Fail(ErrorKind::Data)] {
-            send(&app(ScriptedStore::always(store.clone(), turn)), "/set-a=1", &[]).await;
+            let failing = ScriptedStore::always(store.clone(), turn);
+            send(&counted(layer(failing)), "/set-a=1", &[]).await;
         }
         let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
             ready(send(&new, &format!("/set-name={segment}/panic"), &[]));
@@ -157,6 +162,7 @@ async fn nothing_secret_is_logged_at_trace() {
     drop(guard);
 
     let text = log.text();
+    assert!(text.contains("CloudWatchMetrics") && text.contains("session.id_hash"), "counts and spans are on");
     assert!(text.lines().count() > 100, "the capture works: {} lines", text.lines().count());
     secrets.sort();
     secrets.dedup();
@@ -166,6 +172,50 @@ async fn nothing_secret_is_logged_at_trace() {
             assert!(found.is_none(), "{:?} is in {found:?}", String::from_utf8_lossy(secret));
         }
     }
+}
+
+/// The application over this layer, whose counts are written into the log.
+fn counted(layer: SessionLayer<Values>) -> App {
+    scripted(layer.metrics(Metrics::emf_to("shop", |lines| tracing::info!("{lines}"))))
+}
+
+/// Every line of a request says which request it is and, once that is known, whose session, by the hash that its other
+/// lines have; each question to the store is a span of its own.
+#[tokio::test]
+async fn every_line_of_a_request_names_it_and_its_session() {
+    let store = MemoryStore::with_keyring(keyring(&[0]));
+    let app = with_handler::<Values, _, _>(layer(store), |request: Request<String>| async move {
+        tracing::info!("before");
+        let mut session: Session = Session::of(&request).await?;
+        let visits = session.get::<u64>("visits").unwrap_or(0);
+        session.insert("visits", visits + 1)?;
+        tracing::info!("after");
+        Ok(Response::new(String::new()))
+    });
+    let visit = |id: &str, cookies: &[&[u8]]| {
+        let mut context = lambda_http::Context::default();
+        context.request_id = id.into();
+        let mut request = request("/", cookies);
+        request.extensions_mut().insert(context);
+        app.clone().oneshot(request)
+    };
+    let (log, guard) = Log::capture_spans();
+    let token = Answer::of(visit("first", &[]).await.unwrap()).token().unwrap();
+    visit("second", &[cookie(&token).as_bytes()]).await.unwrap();
+    drop(guard);
+    let created = log.lines_with("session created").remove(0);
+    let hash = created.split(" session=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let [anonymous, known] = log.lines_with("after").try_into().unwrap();
+    assert!(anonymous.contains("session{request_id=\"first\"}"), "{anonymous}");
+    assert!(known.contains(&format!("session{{request_id=\"second\" session.id_hash=\"{hash}\"}}")), "{known}");
+    let before = log.lines_with("before").remove(1);
+    assert!(before.contains("session{request_id=\"second\"}"), "{before}");
+    let asked: Vec<_> = ["load", "create", "update"]
+        .map(|deed| {
+            log.lines_with(&format!(":store{{deed=\"{deed}\"}}: ")).iter().filter(|line| line.ends_with("new")).count()
+        })
+        .into();
+    assert_eq!(asked, [1, 1, 1], "{}", log.text());
 }
 
 /// SL11: what happens to sessions can be followed by eight hex digits of a hash, and rejections say so.

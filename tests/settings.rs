@@ -72,6 +72,7 @@ async fn an_empty_variable_counts_as_unset() {
         "SESSION_PARTITIONED",
         "SESSION_SCOPE",
         "SESSION_CONFLICT",
+        "SESSION_METRICS",
         "MEMCACHE_SERVERS",
     ];
     for blank in ["", " ", "\t\n"] {

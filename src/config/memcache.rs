@@ -1,12 +1,13 @@
 //! `MEMCACHE_*`: where memcached is, and how it is spoken with.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::Variables;
 use super::reader::Reader;
 use crate::Error;
 use crate::cookie::quoted;
 use crate::memcached::{Client, Settings};
+use crate::metrics::StoreEvents;
 use crate::store::check_prefix;
 
 /// Where a developer's own memcached listens.
@@ -22,7 +23,7 @@ pub(crate) struct Memcache {
 }
 
 impl Memcache {
-    pub(crate) fn read(read: &Reader<'_, impl Variables>) -> Result<Self, Error> {
+    pub(crate) fn read(read: &Reader<'_, impl Variables>, is_counted: bool) -> Result<Self, Error> {
         let servers = match read.value("MEMCACHE_SERVERS") {
             Some(servers) => servers,
             None if read.is_on_lambda() => {
@@ -35,6 +36,9 @@ impl Memcache {
         };
         let named = |variable: &'static str| move |failure| Error::config(format!("{variable}: {failure:?}"));
         let mut settings = Settings::new(&servers).map_err(named("MEMCACHE_SERVERS"))?;
+        if is_counted {
+            settings = settings.observer(Arc::new(StoreEvents));
+        }
         if let Some(size) = read.number("MEMCACHE_POOL_SIZE", 1, 1000)? {
             settings = settings.pool_size(size);
         }

@@ -10,6 +10,7 @@ use std::{
 use tracing::warn;
 
 use crate::keyring::Keyring;
+use crate::metrics::{self, Count};
 use crate::notice::Notice;
 use crate::random::RandomSource;
 use crate::secrets::schedule::{self, Reserve};
@@ -190,9 +191,11 @@ impl Live {
     fn keep(&self, ring: Keyring, asked: SystemTime) {
         let chance = self.chance();
         self.state().keep(ring, asked, chance);
+        metrics::count(Count::SecretsFetched);
     }
 
     fn failed(&self, error: &Error, now: SystemTime) {
+        metrics::count(Count::SecretsFailed);
         let chance = self.chance();
         let reserve = {
             let mut state = self.state();

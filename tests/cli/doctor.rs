@@ -152,6 +152,7 @@ fn every_setting_is_judged_with_the_way_out() {
                 ("SESSION_STORE", "x"),
                 ("SESSION_PROTECTION", "x"),
                 ("SESSION_CONFLICT", "x"),
+                ("SESSION_METRICS", "x"),
             ],
             1,
             &[
@@ -162,7 +163,8 @@ fn every_setting_is_judged_with_the_way_out() {
                 "store         bad      ",
                 "protection    bad      SESSION_PROTECTION is \"x\": give encrypted or signed",
                 "conflict      bad      SESSION_CONFLICT is \"x\": give merge or fail or overwrite",
-                "verdict       bad: 7 of 7 checks",
+                "metrics       bad      SESSION_METRICS is \"x\": give none or emf",
+                "verdict       bad: 8 of 8 checks",
             ],
         ),
     ];

@@ -543,11 +543,20 @@ pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::with(tracing_subscriber::fmt::format::FmtSpan::NONE)
+    }
+
+    /// The same, and also where each span begins and ends.
+    pub fn capture_spans() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::with(tracing_subscriber::fmt::format::FmtSpan::FULL)
+    }
+
+    fn with(spans: tracing_subscriber::fmt::format::FmtSpan) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
-            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_span_events(spans)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();

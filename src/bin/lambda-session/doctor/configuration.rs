@@ -19,7 +19,14 @@ pub(crate) fn cookie_and_lifetime(environment: &Environment) -> Vec<Check> {
         "" => "none: whoever has the secret and the cookie's name shares the sessions".to_owned(),
         scope => format!("{scope:?}"),
     });
-    [cookie, lifetime, scope].into_iter().flat_map(|(checks, _)| checks).collect()
+    // Said only where it is set: most functions count nothing.
+    let (metrics, _) = read("metrics", METRICS, environment, |settings| match settings.metrics() {
+        Some(_) => "emf: one line for each request that asks for its session, on standard output".to_owned(),
+        None => "none".to_owned(),
+    });
+    let is_set = environment.value("SESSION_METRICS").is_some_and(|value| !value.trim().is_empty());
+    let metrics = (if is_set { metrics } else { Vec::new() }, None);
+    [cookie, lifetime, scope, metrics].into_iter().flat_map(|(checks, _)| checks).collect()
 }
 
 /// Where sessions are kept, and the settings of that place, if they are good.
@@ -96,6 +103,7 @@ const LIFETIME: &[&str] = &["SESSION_IDLE", "SESSION_ABSOLUTE", "SESSION_EXPIRE_
 const SCOPE: &[&str] = &["SESSION_SCOPE"];
 const PROTECTION: &[&str] = &["SESSION_PROTECTION"];
 const CONFLICT: &[&str] = &["SESSION_CONFLICT"];
+const METRICS: &[&str] = &["SESSION_METRICS"];
 const STORE: &[&str] = &[
     "SESSION_STORE",
     "MEMCACHE_SERVERS",
