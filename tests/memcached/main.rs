@@ -40,6 +40,7 @@
 //! | 34 | real (trimming by age: fault, 10) |
 
 mod cancel;
+mod counted;
 mod discovery;
 mod fault;
 mod flood;
