@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# The real bootstrap in the Runtime Interface Emulator's mode for Managed Instances, four requests at once: 10,000
+# requests of 100 browsers, and nobody is given another's session. The emulator wants the program in /var/task, so it
+# runs in a mount namespace of its own, where /var is an overlay; that needs root. Cookie, memory, and a real memcached.
+. "$(dirname "$0")/lib.sh"
+. e2e/emulator.sh
+
+at_once=4
+browsers=100
+visits=100
+
+if ! unshare -m sh -c 'mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w && mount -t overlay overlay -o lowerdir=/var,upperdir=/mnt/u,workdir=/mnt/w /var' 2>/dev/null; then
+  if [ -n "${CI:-}" ]; then
+    not_ok "a mount namespace of its own can be had" "as root, with unshare and overlay mounts"
+  else
+    echo "skipped: $part: no mount namespace of its own can be had here; run it as root, where unshare and overlay mounts are allowed"
+  fi
+  finish
+  exit
+fi
+
+# start_instance NAME [VARIABLE=VALUE…]
+start_instance() {
+  local name=$1 api
+  shift
+  log=$scratch/$name.log
+  port=$(free_port)
+  api=$(free_port)
+  in_background "$log" unshare -m sh -euc '
+    program=$1 && shift
+    mount -t tmpfs none /mnt
+    mkdir /mnt/u /mnt/w
+    mount -t overlay overlay -o lowerdir=/var,upperdir=/mnt/u,workdir=/mnt/w /var
+    mkdir -p /var/task
+    cp "$program" /var/task/bootstrap
+    exec "$@"
+  ' sh "$bootstrap" env -i PATH=/usr/bin:/bin AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK \
+    AWS_LAMBDA_FUNCTION_TIMEOUT=10 AWS_LAMBDA_MAX_CONCURRENCY="$at_once" "$@" \
+    "$emulator" --runtime-interface-emulator-address "127.0.0.1:$port" --runtime-api-address "127.0.0.1:$api"
+  wait_for_port "$port" "$log"
+}
+
+sessions_do_not_mix() {
+  local store=$1
+  passes "$store: $((browsers * visits)) requests, $at_once at once, and nobody is given another's session" \
+    timeout 600 python3 e2e/concurrent.py "$port" "$browsers" "$visits" "$at_once"
+  lacks "$store: the function knows that it serves several at once" "$(cat "$log")" "running sequentially"
+  # The emulator's own lines begin with a time.
+  same "$store: the function logs no error" "$(grep -v '^time=' "$log" | grep ERROR || true)" ""
+  same "$store: nothing panicked" "$(grep -i panicked "$log" || true)" ""
+}
+
+cache=$(free_port)
+in_background "$scratch/memcached.log" env MEMCACHE_SERVERS="localhost:$cache" e2e/with-memcached.sh sleep 600
+wait_for_port "$cache" "$scratch/memcached.log"
+
+for store in cookie memory memcached; do
+  start_instance "$store" SECRET_KEY_BASE="$(fresh_secret)" SESSION_STORE="$store" MEMCACHE_SERVERS="localhost:$cache"
+  sessions_do_not_mix "$store"
+  stop_last
+done
+
+finish
