@@ -37,6 +37,8 @@ mod manners;
 mod secret;
 #[path = "cli/serve.rs"]
 mod serve;
+#[path = "cli/serve_page.rs"]
+mod serve_page;
 #[path = "cli/serving.rs"]
 mod serving;
 #[cfg(feature = "ssm")]

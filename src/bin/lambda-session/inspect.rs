@@ -1,15 +1,13 @@
 //! `lambda-session inspect`: what a session cookie is, or which rule refuses it.
 
 use std::io::{self, IsTerminal, Read};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lambda_session::config::{self, Settings};
 use lambda_session::inspect::Inspection;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::duration::span;
 use crate::environment::Environment;
+use crate::facts::facts;
 use crate::output::{Failure, Out, Style, harmless, one_line, tell};
 use crate::pretty::pretty;
 use crate::sessions::{Sessions, contradiction};
@@ -79,31 +77,9 @@ fn explain(
     now: SystemTime,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let name = sessions.name();
-    field("cookie", one_line(name), out)?;
-    field("format", inspection.format.unwrap_or("none that is known"), out)?;
-    let secret = match inspection.secret {
-        Some(0) => ", of the secret that seals today".to_owned(),
-        Some(place) => format!(", of old secret {place} of {}", sessions.secrets().saturating_sub(1)),
-        None => String::new(),
-    };
-    match (&inspection.key_id, inspection.format) {
-        (Some(id), Some(_)) => field("key id", format!("{id}{secret}"), out)?,
-        _ => field("key id", "none", out)?,
+    for (label, text) in facts(value, inspection, sessions, now) {
+        field(label, text, out)?;
     }
-    if let Some(record) = &inspection.record {
-        field("created", moment(record.created(), now), out)?;
-        field("issued", moment(record.issued(), now), out)?;
-    }
-    for (label, left) in [("idle end", inspection.idle_left), ("absolute end", inspection.absolute_left)] {
-        match left {
-            Some(Duration::ZERO) => field(label, "over", out)?,
-            Some(left) => field(label, format!("in {}", span(left)), out)?,
-            None => {}
-        }
-    }
-    let size = name.len().saturating_add(value.len());
-    field("size", format!("{size} of 4096 bytes, name and value"), out)?;
     for (key, size) in &inspection.sizes {
         field("", format!("{size:>5} bytes  {}", one_line(key)), out)?;
     }
@@ -203,15 +179,6 @@ fn read_input() -> Result<String, Failure> {
             usage(format!("standard input has more than {INPUT_LIMIT_BYTES} bytes"))
         }
         (Ok(_), Ok(text)) => Ok(text),
-    }
-}
-
-fn moment(time: SystemTime, now: SystemTime) -> String {
-    let text = OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default();
-    match (now.duration_since(time), time.duration_since(now)) {
-        (Ok(age), _) => format!("{text}, {} ago", span(age)),
-        (_, Ok(ahead)) => format!("{text}, {} ahead of the clock", span(ahead)),
-        _ => text,
     }
 }
 

@@ -7,11 +7,14 @@ mod doctor;
 mod duration;
 mod environment;
 mod event;
+mod facts;
 mod function;
 mod inspect;
 mod invoke;
 mod jar;
 mod jar_file;
+#[cfg_attr(not(feature = "memcached"), path = "kept_missing.rs")]
+mod kept;
 #[cfg_attr(not(feature = "ssm"), path = "keys_missing.rs")]
 mod keys;
 mod limits;

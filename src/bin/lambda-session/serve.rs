@@ -137,6 +137,7 @@ It listens on 127.0.0.1 and [::1] alone. What the function writes goes to standa
 with the start of its request's id, between START, END and REPORT as in Lambda's log.
 Where the environment does not set them, the function gets the variables of .env.local and .env.
 A browser, and curl, keep Secure and __Host- cookies of http://localhost.
-http://localhost:3000/_session shows what the last requests did to the session.
+http://localhost:3000/_session shows the browser's session and what the last requests did to it.
+It is for this machine alone; values show after a click, and to curl not at all.
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM; 2 usage; 3 the port is taken, or there is no function.";

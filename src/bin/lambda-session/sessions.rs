@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::environment::Environment;
 use crate::event::Pair;
+use crate::kept::Kept;
 use crate::outcome::CookieSet;
 
 /// The settings of the sessions, and the secrets if there are any.
@@ -17,6 +18,7 @@ use crate::outcome::CookieSet;
 pub(crate) struct Sessions {
     settings: Settings,
     keyring: Option<Keyring>,
+    kept: Kept,
 }
 
 /// What the session cookie of a request or an answer stands for.
@@ -33,7 +35,7 @@ pub(crate) enum Seen {
 
 impl Sessions {
     pub(crate) fn new(settings: Settings, keyring: Option<Keyring>) -> Self {
-        Self { settings, keyring }
+        Self { settings, keyring, kept: Kept::default() }
     }
 
     /// The sessions of a function in `environment`; `None` where it has no secret, or not all are at hand: nothing here asks
@@ -48,7 +50,9 @@ impl Sessions {
             return Ok(None);
         }
         let keyring = config::keyring(environment)?;
-        Ok(Some(Self::new(Settings::read(environment)?, Some(keyring))))
+        let settings = Settings::read(environment)?;
+        let kept = Kept::of(&settings, environment)?;
+        Ok(Some(Self { settings, keyring: Some(keyring), kept }))
     }
 
     /// The name of the cookie.
@@ -75,6 +79,32 @@ impl Sessions {
             found.refusal = Some(format!("with {setting} only a token in the format `{format}` is read"));
         }
         found
+    }
+
+    /// As [`inspect`](Self::inspect), and where the cookie only names its session, the session itself, if it can be seen; else why
+    /// not. At most one round trip.
+    pub(crate) async fn examine(&self, value: &str, now: SystemTime) -> (Inspection, Option<String>) {
+        let mut found = self.inspect(value, now);
+        if found.refusal.is_some() || found.record.is_some() {
+            return (found, None);
+        }
+        if self.settings.store() == StoreKind::Memory {
+            return (found, Some("it is kept in the memory of the function, which alone can see it".to_owned()));
+        }
+        match self.kept.look(value, &self.settings, now).await {
+            Ok(Some(record)) => {
+                let lifetime = self.settings.lifetime();
+                found.idle_left = Some(lifetime.idle_left(&record, now));
+                found.absolute_left = Some(lifetime.absolute_left(&record, now));
+                if lifetime.left(&record, now).is_zero() {
+                    found.refusal = Some("its session is over".to_owned());
+                }
+                found.record = Some(record);
+            }
+            Ok(None) => found.refusal = Some("the session that it names is gone: ended, renewed or evicted".to_owned()),
+            Err(reason) => return (found, Some(reason)),
+        }
+        (found, None)
     }
 
     /// What the cookies of a request stand for. Two that are both good contradict each other, so neither counts.

@@ -75,8 +75,8 @@ impl Gateway {
         let now = SystemTime::now();
         let (parts, body) = request.into_parts();
         let mut request = Request::read(parts, self.front, peer, port, now)?;
-        if let Some(page) = pages::page(&request, &self.ledger, now) {
-            return Ok(Read::Page(page));
+        if pages::is_asked(&request) {
+            return Ok(Read::Page(pages::page(&request, &self.ledger, None, now).await));
         }
         // Whole before an instance is asked for, so that a slow client holds none.
         request.body = whole(body, self.front.body_limit_bytes()).await?;

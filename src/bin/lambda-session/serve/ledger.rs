@@ -1,7 +1,7 @@
 //! What the last requests did to the browser's session.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::change::Change;
@@ -14,7 +14,7 @@ use crate::sessions::Sessions;
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// `None` where no secret is at hand: then no session can be shown, and no cookie is kept.
-    sessions: Option<Sessions>,
+    sessions: Option<Arc<Sessions>>,
     entries: Mutex<VecDeque<Entry>>,
 }
 
@@ -32,16 +32,16 @@ pub(super) struct Entry {
 
 impl Ledger {
     pub(super) fn new(sessions: Option<Sessions>) -> Self {
-        Self { sessions, entries: Mutex::default() }
+        Self { sessions: sessions.map(Arc::new), entries: Mutex::default() }
     }
 
-    pub(super) fn sessions(&self) -> Option<&Sessions> {
-        self.sessions.as_ref()
+    pub(super) fn sessions(&self) -> Option<Arc<Sessions>> {
+        self.sessions.clone()
     }
 
     /// Puts `entry` first, and drops the last if there are many.
     pub(super) fn add(&self, mut entry: Entry) {
-        match &self.sessions {
+        match self.sessions() {
             None => {
                 entry.cookies.clear();
                 entry.set_cookies.clear();
@@ -58,28 +58,38 @@ impl Ledger {
     }
 
     /// The last requests, each with what it did to the session, where that can be seen.
-    pub(super) fn told(&self, now: SystemTime) -> Vec<(Entry, Option<Change>)> {
+    pub(super) fn told(&self) -> Vec<(Entry, Option<Change>)> {
+        let sessions = self.sessions();
         let entries: Vec<Entry> = self.entries().iter().cloned().collect();
-        entries
-            .into_iter()
-            .map(|entry| (self.change(&entry, now), entry))
-            .map(|(change, entry)| (entry, change))
-            .collect()
-    }
-
-    fn change(&self, entry: &Entry, now: SystemTime) -> Option<Change> {
-        let sessions = self.sessions.as_ref()?;
-        let origin = Origin { host: "localhost".to_owned(), path: "/".to_owned(), secure: true };
-        let mut jar = Jar::default();
-        let name = Some(sessions.name());
-        let cookies: Vec<_> =
-            entry.set_cookies.iter().map(|line| CookieSet::taken(&mut jar, line, &origin, name)).collect();
-        let (before, after) = (sessions.seen_in(&entry.cookies, now), sessions.seen_in_answer(&cookies, now));
-        Some(Change { before, after })
+        let told = |entry: Entry| {
+            let change = sessions.as_deref().map(|sessions| entry.change(sessions));
+            (entry, change)
+        };
+        entries.into_iter().map(told).collect()
     }
 
     fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// What it did to the session, judged at the time of its answer.
+    fn change(&self, sessions: &Sessions) -> Change {
+        let now = self.at.checked_add(self.took).unwrap_or(self.at);
+        let origin = Origin { host: "localhost".to_owned(), path: "/".to_owned(), secure: true };
+        let mut jar = Jar::default();
+        let name = Some(sessions.name());
+        let cookies: Vec<_> =
+            self.set_cookies.iter().map(|line| CookieSet::taken(&mut jar, line, &origin, name)).collect();
+        Change { before: sessions.seen_in(&self.cookies, now), after: sessions.seen_in_answer(&cookies, now) }
+    }
+
+    /// The session tokens that it came with and that it was answered with.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &str> {
+        let set = self.set_cookies.iter().filter_map(|line| line.split(';').next()?.split_once('='));
+        let sent = self.cookies.iter().map(|cookie| cookie.value.as_str());
+        sent.chain(set.map(|(_, value)| value.trim())).filter(|token| !token.is_empty())
     }
 }
 
