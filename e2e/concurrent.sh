@@ -43,7 +43,7 @@ start_instance() {
 sessions_do_not_mix() {
   local store=$1
   passes "$store: $((browsers * visits)) requests, $at_once at once, and nobody is given another's session" \
-    timeout 600 python3 e2e/concurrent.py "$port" "$browsers" "$visits" "$at_once"
+    timeout 600 python3 e2e/browsers.py "$port" "$browsers" "$visits" "$at_once"
   lacks "$store: the function knows that it serves several at once" "$(cat "$log")" "running sequentially"
   # The emulator's own lines begin with a time.
   same "$store: the function logs no error" "$(grep -v '^time=' "$log" | grep ERROR || true)" ""

@@ -1,7 +1,7 @@
 """Browsers before a Managed Instance: BROWSERS of them, VISITS each, AT_ONCE requests at a time; nobody may be given
 another's session. Prints what went wrong, if anything, and in the end how many requests there were and how long they took.
 
-usage: concurrent.py PORT BROWSERS VISITS AT_ONCE
+usage: browsers.py PORT BROWSERS VISITS AT_ONCE
 """
 import http.client
 import json
