@@ -60,7 +60,7 @@ OPERATING = pathlib.Path("docs/operating.md").read_text(encoding="utf-8")
 
 def variables_of_the_crate():
     text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.rs"))
-    return set(re.findall(r'"((?:SESSION|MEMCACHE|SECRET)_[A-Z_]+)"', text)) | {"SESSION_METRICS"}
+    return set(re.findall(r'"((?:SESSION|MEMCACHE|SECRET)_[A-Z_]+)"', text))
 
 
 def one(stack, kind):
@@ -211,10 +211,19 @@ def the_function_in_a_vpc_reaches_ssm(stack):
     yield "made before the function", tags["SsmEndpoint"], "{SsmEndpoint}" if has_endpoint(stack) else "none"
 
 
-# What a function writes with SESSION_METRICS=emf: names, and which of them have a second dimension.
-COUNTED = """Restored Created Renewed Destroyed Refused Resealed Unavailable Conflicts StoreRoundTrips StoreTime StoreTimeouts StoreRetries
-StoreHedges StoreDiscarded BreakerOpen CookieBytes SecretsFetched SecretsFailed""".split()
+# The metrics with a second dimension; the crate has a line of its own for each.
 SECOND_DIMENSION = {"Refused": "Reason", "Resealed": "KeyId"}
+
+
+def metrics_of_the_crate():
+    text = (SOURCE / "metrics.rs").read_text(encoding="utf-8")
+    [names] = re.findall(r"pub const NAMES: \[&str; \d+\] = \[(.+?)\];", text, re.DOTALL)
+    lines = (SOURCE / "metrics" / "emf.rs").read_text(encoding="utf-8")
+    counted = {name: ("FunctionName",) for name in re.findall(r'"(\w+)"', names)}
+    for name, dimension in SECOND_DIMENSION.items():
+        if f'["FunctionName","{dimension}"]' in lines:
+            counted[name] += (dimension,)
+    return counted
 
 
 def alarms_watch_what_is_counted(stack):
@@ -237,7 +246,7 @@ def alarms_watch_what_is_counted(stack):
         else:
             yield f"{name} is about", dimensions, {"FunctionName": "{SessionFunction}"}
         if alarm["Namespace"] == "lambda-session":
-            yield f"{name} is counted", alarm["MetricName"] in COUNTED, True
+            yield f"{name} is counted", alarm["MetricName"] in metrics_of_the_crate(), True
 
 
 def the_dashboard_shows_all_that_is_counted(stack):
@@ -248,9 +257,7 @@ def the_dashboard_shows_all_that_is_counted(stack):
         for widget in json.loads(dashboard["DashboardBody"])["widgets"]:
             shown |= shown_in(widget["properties"]["metrics"])
         ours = {name: dimensions for (namespace, name), dimensions in shown.items() if namespace == "lambda-session"}
-        yield "ours", sorted(ours), sorted(COUNTED)
-        by = {name: ("FunctionName",) + ((SECOND_DIMENSION[name],) if name in SECOND_DIMENSION else ()) for name in ours}
-        yield "dimensions", ours, by
+        yield "ours", ours, metrics_of_the_crate()
 
 
 def shown_in(lines):
