@@ -14,7 +14,8 @@ comma := ,
 IN_STORE = $(if $(STORE),SESSION_STORE=$(STORE)) $(if $(filter memcached,$(STORE)),e2e/with-memcached.sh)
 # The function as it is deployed: all features but the command line's, which would bring more of the AWS SDK along; and no
 # TRACE lines, which are 0.3 MB (DESIGN.md, "What does it cost?").
-BUILD_FUNCTION = $(CARGO) build --locked --release --features memcached,ssm,tracing/release_max_level_debug --bin bootstrap
+export FUNCTION_FEATURES = memcached,ssm,tracing/release_max_level_debug
+BUILD_FUNCTION = $(CARGO) build --locked --release --features $(FUNCTION_FEATURES) --bin bootstrap
 export CARGO_TERM_COLOR ?= auto
 
 .PHONY: help

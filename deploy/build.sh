@@ -3,14 +3,13 @@
 # through the Makefile.
 #
 # ARCHITECTURE=arm64|x86_64 where SAM does not call it; PREBUILT=FILE to take a bootstrap that is there, after the same checks.
+# FUNCTION_FEATURES are the Makefile's to say.
 # Never downloads a toolchain: what is missing is said, with the way out.
 set -euo pipefail
 artifacts=$(realpath -m "$1")
 cd "$(dirname "$0")/.."
 
-# The function as it is deployed: all features but the command line's, which would bring more of the AWS SDK along; and no
-# TRACE lines, which are 0.3 MB (DESIGN.md, "What does it cost?").
-features=memcached,ssm,tracing/release_max_level_debug
+features=${FUNCTION_FEATURES:?is given by the Makefile}
 # The glibc of Amazon Linux 2023, on which provided.al2023 runs.
 glibc=2.34
 

@@ -37,7 +37,7 @@ matches "a bootstrap that Lambda's glibc cannot load is refused" "$seen" "needs 
 mkdir "$scratch/bin"
 for tool in bash sed sort od tr uname realpath dirname; do ln -s "$(command -v "$tool")" "$scratch/bin/$tool"; done
 cp -r deploy "$scratch/"
-seen=$(PATH=$scratch/bin ARCHITECTURE=$other "$scratch/deploy/build.sh" "$scratch/out" 2>&1) || true
+seen=$(PATH=$scratch/bin ARCHITECTURE=$other FUNCTION_FEATURES=ssm "$scratch/deploy/build.sh" "$scratch/out" 2>&1) || true
 matches "without the tools a cross build says where to get them" "$seen" 'make build-tools'
 matches "and what builds without them" "$seen" "--parameter-overrides Architecture=$here"
 
