@@ -57,13 +57,12 @@ fn carried(body: &[u8], is_text: bool) -> Carried {
     }
 }
 
-/// What goes as it is: the types that AWS names (Lambda functions as targets, and the same rows seen behind an HTTP API).
+/// What goes as it is: the types that AWS names (Lambda functions as targets, and the same rows seen behind an HTTP API), and no
+/// others, `application/problem+json` neither.
 fn is_textual(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.starts_with("text/")
         || ["application/json", "application/javascript", "application/xml"].contains(&essence.as_str())
-        || essence.ends_with("+json")
-        || essence.ends_with("+xml")
 }
 
 /// Puts the headers in that a front door adds: who asked, at which port, in which trace.

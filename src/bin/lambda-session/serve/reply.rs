@@ -47,8 +47,8 @@ pub(super) fn reply(front: Front, method: &str, answer: Answer, id: &str, notes:
             Err(_) => notes.push("a Set-Cookie line with a control character: dropped".to_owned()),
         }
     }
-    if let Some(kind) = default_type(front).filter(|_| !headers.contains_key("content-type") && !is_bodiless) {
-        headers.insert("content-type", HeaderValue::from_static(kind));
+    if !headers.contains_key("content-type") && !is_bodiless {
+        headers.insert("content-type", HeaderValue::from_static(default_type(front)));
     }
     if let (Some(name), Ok(id)) = (id_header(front), HeaderValue::from_str(id)) {
         headers.insert(name, id);
@@ -69,12 +69,13 @@ fn surviving<'a>(front: Front, lines: &'a [String], notes: &mut Vec<String>) -> 
     lines.get(lost..).unwrap_or_default()
 }
 
-/// What an answer without a content type is said to be.
-fn default_type(front: Front) -> Option<&'static str> {
+/// What an answer without a content type is said to be. Of a load balancer there is only a report (stackery/php-lambda-layer,
+/// issue 41).
+fn default_type(front: Front) -> &'static str {
     match front {
-        Front::HttpApi => Some("text/plain; charset=utf-8"),
-        Front::Rest | Front::FunctionUrl => Some("application/json"),
-        Front::Alb | Front::AlbMulti => None,
+        Front::HttpApi => "text/plain; charset=utf-8",
+        Front::Rest | Front::FunctionUrl => "application/json",
+        Front::Alb | Front::AlbMulti => "application/octet-stream",
     }
 }
 
@@ -93,6 +94,8 @@ const REMAPPED: [&str; 5] = ["content-md5", "date", "server", "user-agent", "www
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OCTETS: &str = "content-type: application/octet-stream";
 
     fn answer(headers: &[(&str, &str)], set_cookies: &[&str], body: &str) -> Answer {
         Answer {
@@ -120,7 +123,7 @@ mod tests {
         let rows: [Row<'_>; 7] = [
             ("a type is said", Front::HttpApi, "GET", &[], &["content-type: text/plain; charset=utf-8"]),
             ("another", Front::FunctionUrl, "GET", &[], &["content-type: application/json"]),
-            ("or none", Front::Alb, "GET", &[], &[]),
+            ("a third", Front::Alb, "GET", &[], &[OCTETS]),
             ("HTTP API", Front::HttpApi, "GET", challenge, &["www-authenticate: Basic", "content-type: text/html"]),
             (
                 "REST",
@@ -129,8 +132,8 @@ mod tests {
                 challenge,
                 &["x-amzn-remapped-www-authenticate: Basic", "content-type: text/html"],
             ),
-            ("the connection is ours", Front::Alb, "GET", joined, &[]),
-            ("only the function knows the length", Front::Alb, "HEAD", joined, &["content-length: 9"]),
+            ("the connection is ours", Front::Alb, "GET", joined, &[OCTETS]),
+            ("only the function knows the length", Front::Alb, "HEAD", joined, &["content-length: 9", OCTETS]),
         ];
         for (name, front, method, headers, expected) in rows {
             assert_eq!(told(front, method, answer(headers, &[], "hi")).0, expected, "{name}");
@@ -142,11 +145,11 @@ mod tests {
         let note = "sets 2 cookies, of which an ALB is sure to pass on one: turn on lambda.multi_value_headers.enabled";
         assert_eq!(
             told(Front::Alb, "GET", answer(&[], &["a=1", "b=2"], "")),
-            (vec!["set-cookie: b=2".to_owned()], vec![note.to_owned()])
+            (vec!["set-cookie: b=2".to_owned(), OCTETS.to_owned()], vec![note.to_owned()])
         );
         assert_eq!(
             told(Front::AlbMulti, "GET", answer(&[], &["a=1", "b=2"], "")).0,
-            ["set-cookie: a=1", "set-cookie: b=2"]
+            ["set-cookie: a=1", "set-cookie: b=2", OCTETS]
         );
     }
 
@@ -154,6 +157,6 @@ mod tests {
     fn what_http_cannot_carry_is_dropped_with_a_word() {
         let (lines, notes) =
             told(Front::Alb, "GET", answer(&[("x", "a\nb"), ("y z", "1"), ("w", "1")], &["a=\u{1}"], ""));
-        assert_eq!((lines, notes.len()), (vec!["w: 1".to_owned()], 3));
+        assert_eq!((lines, notes.len()), (vec!["w: 1".to_owned(), OCTETS.to_owned()], 3));
     }
 }
