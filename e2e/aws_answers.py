@@ -8,28 +8,32 @@ import binascii
 import dataclasses
 import json
 
-# The largest event and the largest answer, in bytes (Lambda quotas: 6 MB a payload).
+# The largest event and answer, in bytes (Lambda quotas: 6 MB a payload), and behind a load balancer the largest body of either
+# (Application Load Balancers, limits of Lambda targets).
 LIMIT_BYTES = 6_291_556
+BALANCER_LIMIT_BYTES = 1024 * 1024
+# The largest request line and headers (API Gateway quotas; Application Load Balancer quotas).
+HEAD_LIMITS_BYTES = {"http-api": 10_240, "rest": 10_240, "alb": 65_536, "alb-multi": 65_536}
 JSON = ("content-type", "application/json")
 # What visitors see when the function fails or answers nonsense.
 FAILURES = {
-    "http-api": (500, JSON, '{"message":"Internal Server Error"}'),
-    "rest": (502, JSON, '{"message": "Internal server error"}'),
-    "function-url": (502, JSON, "Internal Server Error"),
-    "alb": (
-        502,
-        ("content-type", "text/html"),
-        "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
-        "</body>\r\n</html>\r\n",
-    ),
+    "http-api": (500, "Internal Server Error"),
+    "rest": (502, "Internal server error"),
+    "function-url": (502, "Internal Server Error"),
+    "alb": (502, ""),
+    "alb-multi": (502, ""),
 }
+PHRASES = {400: "Bad Request", 413: "Payload Too Large", 502: "Bad Gateway"}
 # What a function that names no content type is taken to answer.
 CONTENT_TYPES = {
     "http-api": "text/plain; charset=utf-8",
     "rest": "application/json",
     "function-url": "application/json",
     "alb": "application/octet-stream",
+    "alb-multi": "application/octet-stream",
 }
+# What a REST API sends under another name (API Gateway, important notes for REST APIs).
+REMAPPED = {"content-md5", "date", "server", "user-agent", "www-authenticate"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +45,34 @@ class Answer:
     body: bytes
 
 
-def too_large(kind):
-    """The answer to a request that makes an event above Lambda's limit."""
-    if kind in ("alb", "alb-multi"):
-        text = ("content-type", "text/html")
-        return Answer(413, (text,), b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n</html>\r\n")
-    return Answer(413, (JSON,), b'{"message":"Request Entity Too Large"}')
+def refused(kind, request, event):
+    """The answer to a request that never reaches the function; None where it does."""
+    head = sum(len(name) + len(value) + 4 for name, value in request.headers)
+    head += len(request.method) + len(request.path) + len(request.query) + 13
+    if event is None:
+        return refusal(kind, 400, "Bad Request")
+    if head > HEAD_LIMITS_BYTES.get(kind, head):
+        status = 400 if kind.startswith("alb") else 431
+        return refusal(kind, status, "Bad Request" if status == 400 else "Request Header Fields Too Large")
+    is_long = kind.startswith("alb") and len(request.body) > BALANCER_LIMIT_BYTES
+    if is_long or len(json.dumps(event, ensure_ascii=False)) > LIMIT_BYTES:
+        return refusal(kind, 413, "Request Too Long" if kind == "rest" else "Request Entity Too Large")
+    return None
+
+
+def refusal(kind, status, message):
+    if kind.startswith("alb"):
+        return Answer(status, (("content-type", "text/html"),), page(f"{status} {PHRASES[status]}").encode())
+    if kind == "function-url":
+        return Answer(status, (JSON,), message.encode())
+    space = " " if kind == "rest" else ""
+    return Answer(status, (JSON,), f'{{"message":{space}"{message}"}}'.encode())
+
+
+def page(title):
+    return (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
 
 
 def answer(kind, result, is_decoded):
@@ -58,12 +84,12 @@ def answer(kind, result, is_decoded):
 
 
 def failure(kind):
-    status, content_type, body = FAILURES["alb" if kind == "alb-multi" else kind]
-    return Answer(status, (content_type,), body.encode())
+    return refusal(kind, *FAILURES[kind])
 
 
 def checked(kind, result, is_decoded):
-    if result.get("error") or result.get("throttle") or len(json.dumps(result["body"])) > LIMIT_BYTES:
+    limit = BALANCER_LIMIT_BYTES if kind.startswith("alb") else LIMIT_BYTES
+    if result.get("error") or result.get("throttle") or len(json.dumps(result["body"], ensure_ascii=False)) > limit:
         return failure(kind)
     said = result["body"]
     if kind in ("http-api", "function-url") and not (isinstance(said, dict) and "statusCode" in said):
@@ -71,11 +97,11 @@ def checked(kind, result, is_decoded):
         body = said if isinstance(said, str) else json.dumps(said)
         return Answer(200, (JSON,), body.encode())
     status = int(said["statusCode"])
-    if not 100 <= status <= 599:
+    if not 200 <= status <= 599:
         raise ValueError(status)
     headers = HEADERS[kind](said)
-    if not any(name == "content-type" for name, _ in headers):
-        headers.append(("content-type", CONTENT_TYPES["alb" if kind == "alb-multi" else kind]))
+    if status not in (204, 205, 304) and "content-type" not in dict(headers):
+        headers.append(("content-type", CONTENT_TYPES[kind]))
     body = said.get("body") or ""
     if said.get("isBase64Encoded") and is_decoded:
         body = base64.b64decode(body, validate=True)
@@ -98,10 +124,10 @@ def payload_2(said):
 
 
 def payload_1(said):
-    """A REST API reads both maps; of a name in both it takes the values of the second."""
+    """A REST API reads both maps as one list; a pair in both counts once."""
     lines = multiple(said)
-    named = {name for name, _ in lines}
-    return [(name, value) for name, value in single(said) if name not in named] + lines
+    lines += [pair for pair in single(said) if pair not in lines]
+    return [(f"x-amzn-remapped-{name}" if name in REMAPPED else name, value) for name, value in lines]
 
 
 # A load balancer reads one map only, and one value a name in the first.

@@ -4,9 +4,13 @@
     aws_edit.py strip FUNCTION             takes every policy from its role
     aws_edit.py log GROUP                  prints what is in a log group
     aws_edit.py network                    makes a VPC with two subnets, prints their ids
+    aws_edit.py code FUNCTION FILE         its bootstrap
+    aws_edit.py multi on|off STACK         the multi-value headers of the target group that a stack has
 """
 
+import io
 import sys
+import zipfile
 
 import boto3
 
@@ -45,5 +49,27 @@ def network():
     print(vpc, ",".join(subnets))
 
 
+def code(function, file):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        # The bits that make it executable.
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        with open(file, "rb") as program:
+            archive.writestr(entry, program.read())
+    boto3.client("lambda").update_function_code(FunctionName=function, ZipFile=packed.getvalue())
+
+
+def multi(state, stack):
+    client = boto3.client("elbv2")
+    parts = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    kind = "AWS::ElasticLoadBalancingV2::TargetGroup"
+    group = next(part["PhysicalResourceId"] for part in parts if part["ResourceType"] == kind)
+    attribute = {"Key": "lambda.multi_value_headers.enabled", "Value": "true" if state == "on" else "false"}
+    client.modify_target_group_attributes(TargetGroupArn=group, Attributes=[attribute])
+
+
+DEEDS = {"set": set_variable, "strip": strip, "log": log, "network": network, "code": code, "multi": multi}
+
 if __name__ == "__main__":
-    {"set": set_variable, "strip": strip, "log": log, "network": network}[sys.argv[1]](*sys.argv[2:])
+    DEEDS[sys.argv[1]](*sys.argv[2:])

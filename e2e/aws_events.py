@@ -1,15 +1,23 @@
 """The events that AWS makes of an HTTP request, one function a kind of gateway: pure, no clock, no network.
 
 What AWS does follows its documentation and published captures of live events. `route` is what only the gateway knows: which
-API, stage and route the request met, as the emulator found it.
+API, stage and route the request met, as the emulator found it. e2e/agree.py holds what comes out against `lambda-session serve`.
 """
 
 import base64
 import dataclasses
+import re
 import urllib.parse
 
 # Bodies of these types reach a function as text, all others as base64 (HTTP API, function URL, ALB).
 TEXT = ("application/json", "application/javascript", "application/xml")
+# Headers of one connection alone (RFC 9110, section 7.6.1).
+HOP_BY_HOP = {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+# What a REST API knows of a caller who did not sign.
+NOBODY = dict.fromkeys(
+    ("accessKey", "accountId", "caller", "cognitoAuthenticationProvider", "cognitoAuthenticationType", "cognitoIdentityId")
+    + ("cognitoIdentityPoolId", "principalOrgId", "user", "userArn")
+)
 # A REST API writes these names so, whatever the client wrote.
 SPELLED = {
     name.lower(): name
@@ -40,17 +48,31 @@ class Request:
 
 
 def http_api(request, route, trace):
-    """Payload format 2.0: cookies in an array of their own and in no header, the path decoded."""
+    """Payload format 2.0: cookies in an array of their own and in no header, the path decoded. None: no path that it takes."""
+    path = http_api_path(request.path)
+    if path is None:
+        return None
     event = payload_2(request, route, forwarded(request, trace))
     event["headers"].pop("cookie", None)
-    event["rawPath"] = event["requestContext"]["http"]["path"] = decoded(request.path)
+    event["headers"]["content-length"] = str(len(request.body))
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
     return event
+
+
+def http_api_path(path):
+    """By captures of live events: decoded, cut at a `?` that this brought up, decoded again, refused at a `%` without an escape."""
+    once = decoded(path).split("?")[0]
+    if re.search("%(?![0-9A-Fa-f]{2})", once):
+        return None
+    return decoded(once)
 
 
 def function_url(request, route, trace):
     """Payload format 2.0: cookies in an array and in their header too, the path as it was sent."""
     event = payload_2(request, route, forwarded(request, trace))
-    event["rawPath"] = event["requestContext"]["http"]["path"] = request.path
+    event["headers"] |= {"x-amzn-tls-version": "TLSv1.3", "x-amzn-tls-cipher-suite": "TLS_AES_128_GCM_SHA256"}
+    event["rawPath"] = request.path
+    event["requestContext"]["http"]["path"] = decoded(request.path)
     return event
 
 
@@ -64,8 +86,9 @@ def rest(request, route, trace, binary_types):
     context = dict(route["requestContext"])
     stage = "/" + context["stage"]
     path = request.path.removeprefix(stage) or "/"
-    context |= {"path": request.path, "domainName": request.host(), "domainPrefix": request.host().split(".")[0]}
-    context["identity"] = context["identity"] | {"sourceIp": request.source, "userAgent": request.first("user-agent")}
+    context |= {"httpMethod": request.method, "path": request.path}
+    context |= {"domainName": request.host(), "domainPrefix": request.host().split(".")[0]}
+    context["identity"] = NOBODY | {"sourceIp": request.source, "userAgent": request.first("user-agent") or None}
     parameters = route.get("pathParameters") or None
     if parameters and "proxy" in parameters:
         parameters = parameters | {"proxy": path.removeprefix(route["resource"].split("{proxy+}")[0])}
@@ -128,7 +151,6 @@ def payload_2(request, route, lines):
     cookies = [cookie.strip() for line in request.values("cookie") for cookie in line.split(";") if cookie.strip()]
     if cookies:
         event["cookies"] = cookies
-        event["headers"]["cookie"] = "; ".join(cookies)
     query = {}
     for name, value in urllib.parse.parse_qsl(request.query, keep_blank_values=True):
         query.setdefault(name, []).append(value)
@@ -143,7 +165,7 @@ def payload_2(request, route, lines):
 
 def load_balancer(request, route):
     """What both of a load balancer's events have in common."""
-    body, is_encoded = carried(request.body, is_text(request) or not request.first("content-type"))
+    body, is_encoded = carried(request.body, is_text(request) and not request.first("content-encoding"))
     return {
         "requestContext": {"elb": {"targetGroupArn": route["requestContext"]["elb"]["targetGroupArn"]}},
         "httpMethod": request.method,
@@ -157,7 +179,10 @@ def forwarded(request, trace):
     """The headers, each with all its values, and those that AWS adds. What a client says of where it is comes first."""
     lines = {}
     for name, value in request.headers:
-        lines.setdefault(name, []).append(value)
+        if name not in HOP_BY_HOP:
+            lines.setdefault(name, []).append(value)
+    if "cookie" in lines:
+        lines["cookie"] = ["; ".join(lines["cookie"])]
     lines["x-forwarded-for"] = [", ".join([*lines.get("x-forwarded-for", []), request.source])]
     lines["x-forwarded-port"] = [request.port]
     lines["x-forwarded-proto"] = ["https" if request.port == "443" else "http"]
@@ -183,10 +208,10 @@ def is_text(request):
 
 
 def matches(kind, pattern):
-    """Whether a content type is of a REST API's binary media types. SAM writes the slash of a pattern as `~1`."""
-    kind = kind.split(";")[0].strip().lower()
-    whole, half = pattern.replace("~1", "/").lower(), kind.split("/")[0] + "/*"
-    return bool(kind) and whole in ("*/*", kind, half)
+    """Whether a content type is of a REST API's binary media types. SAM writes the slash of a pattern as `~1`. Without a type a REST
+    API takes a body for JSON."""
+    kind = kind.split(";")[0].strip().lower() or "application/json"
+    return pattern.replace("~1", "/").lower() in ("*/*", kind, kind.split("/")[0] + "/*")
 
 
 def decoded(path):

@@ -16,16 +16,14 @@ lacks_for_browser() {
 
 # a_browser STACK
 a_browser() {
-  local stack=$1 status=0 line
+  local stack=$1 status=0
   env -i PATH=/usr/bin:/bin HOME="$scratch/home" TMPDIR="$scratch" NODE_PATH="$root/.tools/browser/node_modules" \
     STACK="$stack" DOORS="$(jq -c '[to_entries[] | select(.key | test("Url$")) | {key: (.key | rtrimstr("Url")), value}] | from_entries' "$scratch/$stack.json")" \
     CHROMIUM="$(command -v chromium)" TLS_PORT="$tls_port" SHOTS="$shots" CLOCK="$clock" NODES="${nodes[*]}" \
     ROTATE="LD_PRELOAD=$faketime FAKETIME_TIMESTAMP_FILE=$clock FAKETIME_NO_CACHE=1 AWS_ENDPOINT_URL=$endpoint AWS_REGION=$region \
       AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test $cli keys rotate --parameter $parameter" \
     "$node" e2e/browser/flows.js >"$scratch/flows-$stack" 2>"$scratch/flows-$stack.err" || status=$?
-  while read -r line; do
-    same "$(jq -r '.[0]' <<<"$line")" "$(jq -r '.[1]' <<<"$line")" "$(jq -r '.[2]' <<<"$line")"
-  done <"$scratch/flows-$stack"
+  promises "$scratch/flows-$stack"
   same "$stack: Chromium: every flow went to its end" "$status $(tail -5 "$scratch/flows-$stack.err")" "0 "
 }
 
@@ -38,5 +36,12 @@ else
   for stack in cookie memcached; do
     a_browser "$stack"
   done
+  # The same on a developer's machine, where there is no TLS: a __Host- cookie of localhost.
+  port=$(free_port)
+  in_background "$scratch/serve.log" env -i PATH=/usr/bin:/bin SECRET_KEY_BASE="$(fresh_secret)" "$cli" serve --bootstrap "$bootstrap" --port "$port"
+  wait_for_port "$port" "$scratch/serve.log"
+  echo "{\"LocalhostUrl\": \"http://localhost:$port/\"}" >"$scratch/serve.json"
+  a_browser serve
+  stop_last
   echo "$part: screenshots are in $shots"
 fi

@@ -99,7 +99,7 @@ start_emulator() {
   in_background "$log" env -i PATH=/usr/bin:/bin HOME="$scratch/home" TMPDIR="$scratch/home" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 \
     BIND_HOST=127.0.0.1 GATEWAY_PORT="$api_port" TLS_PORT="$tls_port" TLS_CERT="$scratch/gateway.pem" TLS_KEY="$scratch/gateway.key" \
     MINISTACK_HOST=localhost MINISTACK_REGION="$region" AWS_ENDPOINT_URL="$endpoint" AUTH=true \
-    CACHE_ENDPOINT="$cache_host:$cache_port" MEMCACHE_TLS_CA="$scratch/ca.pem" RECORD="${RECORD:-}" \
+    CACHE_ENDPOINT="$cache_host:$cache_port" MEMCACHE_TLS_CA="$scratch/ca.pem" RECORD="$scratch/record" \
     IOT_MTLS_ENABLED=0 SFTP_ENABLED=0 DOCKER_HOST=unix:///nonexistent LOG_LEVEL=INFO \
     FUNCTION_PRELOAD="$faketime:$nss_wrapper" NSS_WRAPPER_HOSTS="$scratch/hosts" \
     FAKETIME_TIMESTAMP_FILE="$clock" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \
@@ -131,6 +131,9 @@ deploy() {
     sam list stack-outputs --stack-name "$name" --output json 2>/dev/null |
     jq 'map({key: .OutputKey, value: .OutputValue}) | from_entries' >"$scratch/$name.json"
 }
+
+# edit WORDS…: behind CloudFormation's back.
+edit() { .tools/venv/bin/python e2e/aws_edit.py "$@"; }
 
 # output STACK KEY: one of its outputs; nothing where it has none.
 output() { jq -r --arg key "$2" '.[$key] // empty' "$scratch/$1.json"; }

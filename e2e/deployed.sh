@@ -23,7 +23,7 @@ start_emulator
 
 passes "keys init: the command line makes the ring in SSM" keys init --parameter "$parameter"
 passes "sam build: the shipped template" build_stack
-read -r vpc subnets <<<"$(.tools/venv/bin/python e2e/aws_edit.py network)"
+read -r vpc subnets <<<"$(edit network)"
 doors=(HttpApi=yes FunctionUrl=yes RestApi=yes LoadBalancer=yes PublicSubnetIds="$subnets" VpcId="$vpc"
   CertificateArn="arn:aws:acm:$region:000000000000:certificate/throw-away")
 passes "sam deploy: sessions in the cookie" deploy cookie KeysParameter="$parameter" "${doors[@]}"
@@ -47,9 +47,10 @@ an_expiry
 . e2e/chromium.sh
 [ -z "${KEEP:-}" ] || keep_up
 least_privilege
+. e2e/agreement.sh
 
 for stack in cookie memcached; do
-  .tools/venv/bin/python e2e/aws_edit.py log "$(output "$stack" LogGroupName)" >"$scratch/$stack.log"
+  edit log "$(output "$stack" LogGroupName)" >"$scratch/$stack.log"
   matches "$stack: the function logs into the template's group" "$(grep -c START "$scratch/$stack.log")" '^[0-9]{2,}$'
   same "$stack: nothing panicked" "$(grep -i panicked "$scratch/$stack.log" || true)" ""
 done

@@ -32,6 +32,14 @@ same() {
   if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "seen:   $2"$'\n'"wanted: $3"; fi
 }
 
+# promises FILE: what a program says of its promises, one JSON array each: [promise, seen, wanted].
+promises() {
+  local promise seen wanted
+  while IFS= read -r -d '' promise && IFS= read -r -d '' seen && IFS= read -r -d '' wanted; do
+    same "$promise" "$seen" "$wanted"
+  done < <(jq -j '.[] | . + "\u0000"' "$1")
+}
+
 # matches PROMISE SEEN EXTENDED-REGEX
 matches() {
   if [[ $2 =~ $3 ]]; then ok "$1"; else not_ok "$1" "seen: $2"$'\n'"wanted to match: $3"; fi

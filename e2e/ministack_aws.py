@@ -7,11 +7,12 @@ hooks are private to one version of ministack.
 
 Variables: GATEWAY_PORT (http, for the SDKs), TLS_PORT, TLS_CERT, TLS_KEY, CACHE_ENDPOINT (host:port of the memcached cluster's
 configuration endpoint), FAKETIME_TIMESTAMP_FILE (how far the clock of all that runs here is ahead), FUNCTION_PRELOAD (libraries
-for the functions alone) and RECORD (a folder where each event and the function's answer are kept). Functions inherit its whole
+for the functions alone) and RECORD (a folder where each event is kept, with the function's answer, by kind). Functions inherit its whole
 environment, so start it with an empty one.
 """
 
 import contextvars
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -36,21 +37,25 @@ API_HOST = re.compile(r"^([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 ANY = "x-amazon-apigateway-any-method"
 
 
+# The header in which a gateway names the request.
+ID_HEADERS = {"http-api": "apigw-requestid", "rest": "x-amzn-requestid", "function-url": "x-amzn-requestid"}
+
+
 class Exchange:
     """One request of a visitor, and what was made of it on its way."""
 
     current = contextvars.ContextVar("exchange", default=None)
 
     def __init__(self, request):
-        self.request, self.kind, self.event, self.result = request, None, None, None
-        self.is_too_large, self.is_decoded = False, True
+        self.request, self.kind, self.event, self.result, self.refusal = request, None, None, None, None
+        self.is_decoded = True
 
     def invoke(self, function, route):
         """Stands where ministack gives its own event to the function."""
         self.event = self.shape(route)
-        if len(json.dumps(self.event)) > aws_answers.LIMIT_BYTES:
-            self.is_too_large = True
-            return {"body": {"statusCode": 413}}
+        self.refusal = aws_answers.refused(self.kind, self.request, self.event)
+        if self.refusal:
+            return {"body": {"statusCode": self.refusal.status}}
         self.result = execute(function, self.event)
         return self.result
 
@@ -74,10 +79,14 @@ class Exchange:
 
     def answer(self, routed):
         """What the visitor gets; what never met the function is the gateway's own answer."""
-        if self.is_too_large:
-            return aws_answers.too_large(self.kind)
+        if self.refusal:
+            return self.refusal
         if self.result is not None:
-            return aws_answers.answer(self.kind, self.result, self.is_decoded)
+            answer = aws_answers.answer(self.kind, self.result, self.is_decoded)
+            if name := ID_HEADERS.get(self.kind):
+                identity = (name, self.event["requestContext"]["requestId"])
+                answer = dataclasses.replace(answer, headers=(*answer.headers, identity))
+            return answer
         status, headers, body = routed or (404, {"content-type": "application/json"}, b'{"message":"Not Found"}')
         return aws_answers.Answer(status, tuple((name.lower(), str(value)) for name, value in headers.items()), body or b"")
 
@@ -126,8 +135,10 @@ async def route(request):
     gateway.set_request_region(os.environ["MINISTACK_REGION"])
     if found := API_HOST.match(host):
         host = f"{found[1]}.execute-api.{os.environ['MINISTACK_HOST']}"
+        # It answers OPTIONS itself, as an API with CORS would; the template's routes are for any method.
+        method = "GET" if request.method == "OPTIONS" else request.method
         return await gateway._handle_execute_api_request(
-            host, path, request.method, headers | {"host": host}, request.body, query, request.path, request.query
+            host, path, method, headers | {"host": host}, request.body, query, request.path, request.query
         )
     headers["host"] = host
     if ".lambda-url." in host:
@@ -138,7 +149,7 @@ async def route(request):
 
 
 async def reply(request, answer, send):
-    is_bare = answer.status in (204, 304) or answer.status < 200
+    is_bare = answer.status in (204, 205, 304) or answer.status < 200
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers if name != "content-length"]
     if not is_bare:
         headers.append((b"content-length", str(len(answer.body)).encode()))
@@ -149,10 +160,11 @@ async def reply(request, answer, send):
 
 def record(exchange):
     folder = os.environ.get("RECORD")
-    if folder and exchange.event is not None:
+    if folder and exchange.result is not None:
         whole = {"kind": exchange.kind, "event": exchange.event, "result": exchange.result}
-        name = f"{time.monotonic_ns()}.json"
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        folder = os.path.join(folder, exchange.kind)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, f"{time.monotonic_ns()}.json"), "w", encoding="utf-8") as file:
             json.dump(whole, file)
 
 

@@ -174,7 +174,6 @@ least_privilege() {
   local function url other=/lambda-session/prod/session/other
   function=$(output cookie FunctionName)
   url=$(output cookie HttpApiUrl)posts
-  edit() { .tools/venv/bin/python e2e/aws_edit.py "$@"; }
   status_of() { browse /dev/null "$url" -H 'cookie: __Host-session=none' -o /dev/null -w '%{http_code}'; }
 
   keys init --parameter "$other" >/dev/null
