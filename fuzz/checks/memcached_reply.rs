@@ -21,6 +21,10 @@ pub(crate) fn memcached_reply(data: &[u8]) {
 
     if let Ok(Progress::Whole(reply, consumed)) = reply(data) {
         a_reply_says_what_its_line_says(data, &reply, consumed);
+        if let Some(opaque) = reply.opaque {
+            let usual = Reply::read_usual(data, opaque, VALUE_LIMIT_BYTES);
+            assert!(usual.is_none_or(|usual| usual == (reply, consumed)), "the usual replies are read alike");
+        }
     }
     match Configuration::read(data) {
         Ok(Progress::Whole(Configuration::List(range), consumed)) => {
@@ -138,7 +142,9 @@ fn what_an_engine_writes_is_read(data: &[u8]) {
         let reply = [head.as_bytes(), value, b"\r\n"].concat();
         let status = Status::Value(head.len()..head.len() + value.len());
         let expected = Reply { status, cas: Some(cas), opaque: Some(opaque) };
-        assert_eq!(Reply::read(&reply, VALUE_LIMIT_BYTES), Ok(Progress::Whole(expected, reply.len())));
+        assert_eq!(Reply::read(&reply, VALUE_LIMIT_BYTES), Ok(Progress::Whole(expected.clone(), reply.len())));
+        let usual = (space == " ").then_some((expected, reply.len()));
+        assert_eq!(Reply::read_usual(&reply, opaque, VALUE_LIMIT_BYTES), usual);
     }
     let list = format!("CONFIG cluster 0 {}\r\n", value.len());
     let answer = [list.as_bytes(), value, b"\r\nEND\r\n"].concat();

@@ -7,19 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::SemaphorePermit, time::sleep_until};
+use tokio::time::sleep_until;
 
 use super::breaker::Blow;
 use super::client::{Limit, Shared};
 use super::clock::{Moment, Start};
 use super::cluster::Source;
-use super::connection::{Answer, Broken, Connection, Exchanged};
+use super::connection::{Broken, Connection};
 use super::dial::Dialled;
+use super::exchange::{Answer, Exchanged};
 use super::node::{Node, Pass};
 use super::observer::{Discard, Event};
+use super::pool::Place;
 use super::protocol::{Command, Status};
 use super::settle::{Settled, settle};
 use super::trouble::{Attempted, Trouble};
+use super::warm::{Entered, Hindered, UnderWay};
 use super::{Failure, FailureKind};
 
 /// An operation that is under way.
@@ -30,54 +33,56 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Carries the command out until `limit`.
-    ///
-    /// What every operation does is here, in one piece; what is seldom is large, and waits in a box of its own.
+    /// Carries the command out until `limit`, wherever that leads. Every operation begins with [`set_out`](Self::set_out),
+    /// which is all that most of them need.
     pub(crate) async fn carry_out(&self, command: &Command<'_>, limit: &Limit) -> Result<Answer, Trouble> {
-        let times = &self.shared.settings.times;
         let start = self.shared.settings.clock.start();
         let pass = self.node.admit(start.moment).map_err(Trouble::plain)?;
-        let permit = self.node.pool.spare_permit();
-        let open = permit.as_ref().and_then(|_| self.take(start));
-        let done = match (permit, open) {
-            (Some(_permit), Some((connection, idle))) if idle < times.suspect => {
+        let done = self.carry_out_slowly(self.enter(start), command, limit, start).await;
+        self.conclude(pass, done)
+    }
+
+    /// What is left of an operation that was hindered.
+    pub(crate) async fn go_on(
+        &self,
+        hindered: Hindered<'_>,
+        command: &Command<'_>,
+        limit: &Limit,
+    ) -> Result<Answer, Trouble> {
+        let done = match hindered {
+            Hindered::Unwell => return self.carry_out(command, limit).await,
+            Hindered::Unready { entered, start } => self.carry_out_slowly(entered, command, limit, start).await,
+            Hindered::Late(failure) => return Err(Trouble::plain(failure)),
+            Hindered::Heard { under_way: UnderWay { place: _place, start }, heard } => {
                 let until = self.warm_limit(limit, start);
-                let done = match self.begin(connection, start, times.exchange, until) {
-                    Err(attempted) => Err(attempted),
-                    Ok((connection, end)) => {
-                        let (opaque, ask_nodes) = (self.shared.opaque(), self.is_due(start.moment));
-                        let heard = connection.exchange(command, opaque, ask_nodes, start.instant, end).await;
-                        match self.end(heard, command, start, end) {
-                            Ok((answer, connection)) => Ok(self.keep(answer, connection, start)),
-                            Err(failed) => Box::pin(self.after_open(command, until, failed)).await,
-                        }
-                    }
+                let end = until.min(later(start.instant, self.shared.settings.times.exchange));
+                let done = match self.end(*heard, command, start, end) {
+                    Ok((answer, connection)) => Ok(self.keep(answer, connection, start)),
+                    Err(failed) => self.after_open(command, until, failed).await,
                 };
                 limit.spend(start.instant);
                 done
             }
-            (permit, open) => Box::pin(self.carry_out_slowly(permit, open, command, limit, start)).await,
         };
-        self.conclude(pass, done)
+        self.conclude(self.node.pass(), done)
     }
 
-    /// Where there is no permit, no open connection, or one that may be dead.
+    /// Where there is no place in the pool, no open connection, or one that may be dead.
     async fn carry_out_slowly(
         &self,
-        permit: Option<SemaphorePermit<'_>>,
-        open: Option<(Connection, Duration)>,
+        entered: Option<Entered<'_>>,
         command: &Command<'_>,
         limit: &Limit,
         began: Start,
     ) -> Result<Answer, Attempted> {
         let cold = limit.end.min(later(began.instant, self.shared.settings.times.cold));
-        let (_permit, open, start) = match permit {
-            Some(permit) => (permit, open, began),
+        let (_place, open, start) = match entered {
+            Some(Entered { place, open }) => (place, open, began),
             None => {
                 self.check_time(began.instant, cold).map_err(Attempted::plain)?;
-                let permit = self.wait_for_permit(cold).await.map_err(Attempted::plain)?;
+                let place = self.wait_for_place(cold).await.map_err(Attempted::plain)?;
                 let start = self.shared.settings.clock.start();
-                (permit, self.take(start), start)
+                (place, self.node.pool.take(start.moment, |reason| self.node.discarded(reason)), start)
             }
         };
         let Some((connection, idle)) = open else {
@@ -87,21 +92,19 @@ impl<'a> Attempt<'a> {
         };
         let until = self.warm_limit(limit, start);
         let done = self.on_open(connection, idle, command, start, until).await;
-        // Waiting for a permit is bounded by the whole, not by what operations take: else the next one would have no time.
+        // Waiting for a place is bounded by the whole, not by what operations take: else the next one would have no time.
         limit.spend(start.instant);
         done
     }
 
-    /// An open connection, and how long ago it was used.
-    fn take(&self, start: Start) -> Option<(Connection, Duration)> {
-        let taken = self.node.pool.take(start.moment);
-        (0..taken.aged).for_each(|_| self.node.discarded(Discard::Aged));
-        (0..taken.closed).for_each(|_| self.node.discarded(Discard::Closed));
-        taken.connection.map(|connection| (connection, taken.idle))
+    /// A place in the pool, if one is free, and an open connection, if there is one.
+    pub(super) fn enter(&self, start: Start) -> Option<Entered<'a>> {
+        let (place, open) = self.node.pool.enter(start.moment, |reason| self.node.discarded(reason))?;
+        Some(Entered { place, open })
     }
 
-    async fn wait_for_permit(&self, limit: Instant) -> Result<SemaphorePermit<'_>, Failure> {
-        self.node.pool.permit(limit).await.ok_or_else(|| {
+    async fn wait_for_place(&self, limit: Instant) -> Result<Place<'_>, Failure> {
+        self.node.pool.place(limit).await.ok_or_else(|| {
             let (size, name) = (self.shared.settings.pool_size, self.node.name());
             let message = format!(
                 "all {size} connections to cache node {name} are in use: allow more, or fewer requests at once"
@@ -166,7 +169,7 @@ impl<'a> Attempt<'a> {
             },
             () = sleep_until(later(Instant::now(), self.shared.settings.times.hedge).into()) => {}
         }
-        let Some(spare) = self.node.pool.spare_permit() else {
+        let Some(spare) = self.node.pool.spare_place() else {
             return match first.await {
                 Ok(answer) => Ok(answer),
                 Err(failed) => self.again(command, until, failed).await,
@@ -342,12 +345,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whether the next command is to ask for the list of nodes too.
-    fn is_due(&self, now: Moment) -> bool {
+    pub(super) fn is_due(&self, now: Moment) -> bool {
         self.shared.cluster.is_due(now)
     }
 
     /// Until when an operation may take that finds an open connection.
-    fn warm_limit(&self, limit: &Limit, start: Start) -> Instant {
+    pub(super) fn warm_limit(&self, limit: &Limit, start: Start) -> Instant {
         limit.end.min(later(start.instant, self.shared.settings.times.warm.saturating_sub(limit.spent())))
     }
 
@@ -362,7 +365,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Nothing is begun that cannot be finished.
-    fn check_time(&self, now: Instant, until: Instant) -> Result<(), Failure> {
+    pub(super) fn check_time(&self, now: Instant, until: Instant) -> Result<(), Failure> {
         if later(now, self.shared.settings.times.floor) <= until {
             return Ok(());
         }
@@ -376,6 +379,6 @@ fn answer(status: Status) -> Answer {
     Answer { status, cas: 0, value: Vec::new() }
 }
 
-fn later(from: Instant, by: Duration) -> Instant {
+pub(super) fn later(from: Instant, by: Duration) -> Instant {
     from.checked_add(by).unwrap_or(from)
 }

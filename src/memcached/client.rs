@@ -9,16 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::attempt::Attempt;
 use super::clock::random_bits;
-use super::cluster::{Cluster, Source};
-use super::connection::Answer;
+use super::cluster::Cluster;
 use super::dial::Dialler;
+use super::exchange::Answer;
 use super::node::Node;
 use super::observer::Event;
 use super::protocol::{Command, Mode, Opaque, Status};
 use super::tls::Tls;
-use super::trouble::Trouble;
 use super::{Failure, FailureKind, Key, NodeId, Settings, Ttl};
 
 /// A client of one cluster. Clones share their connections.
@@ -320,46 +318,6 @@ impl Client {
 }
 
 impl Shared {
-    /// Carries a command out on a node; `None` if the node is no longer in the list.
-    async fn perform(&self, id: NodeId, command: &Command<'_>, limit: &Limit) -> Result<Option<Answer>, Failure> {
-        let Some(node) = self.node(id, limit.end).await? else { return Ok(None) };
-        match self.attempt(&node).carry_out(command, limit).await {
-            Ok(answer) => Ok(Some(answer)),
-            // Seldom, and large: what is waited for in every operation shall be small.
-            Err(trouble) => Box::pin(self.look_elsewhere(&node, command, limit, trouble)).await,
-        }
-    }
-
-    /// Perhaps a node that gives no connection is not down but gone, or elsewhere.
-    async fn look_elsewhere(
-        &self,
-        node: &Arc<Node>,
-        command: &Command<'_>,
-        limit: &Limit,
-        trouble: Trouble,
-    ) -> Result<Option<Answer>, Failure> {
-        if !trouble.undialled || !self.cluster.is_doubtful(self.settings.clock.now()) {
-            return Err(trouble.failure);
-        }
-        let listed = node.listed();
-        if self.discover(limit.end).await.is_err() {
-            return Err(trouble.failure);
-        }
-        match self.cluster.find(node.id) {
-            None => Ok(None),
-            Some(again) if Arc::ptr_eq(&again, node) && again.listed() == listed => Err(trouble.failure),
-            Some(again) => match self.attempt(&again).carry_out(command, limit).await {
-                Ok(answer) => Ok(Some(answer)),
-                Err(trouble) => Err(trouble.failure),
-            },
-        }
-    }
-
-    fn attempt<'a>(&'a self, node: &'a Arc<Node>) -> Attempt<'a> {
-        let is_endpoint = self.cluster.endpoint().is_some_and(|endpoint| Arc::ptr_eq(endpoint, node));
-        Attempt { shared: self, node, source: if is_endpoint { Source::Endpoint } else { Source::Node } }
-    }
-
     pub(crate) fn observe(&self, event: &Event<'_>) {
         self.settings.observer.on(event);
     }

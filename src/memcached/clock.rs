@@ -29,6 +29,13 @@ impl Moment {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         self.monotonic.saturating_duration_since(earlier.monotonic).max(wall)
     }
+
+    /// Whether at most `time` may have passed since `earlier`: [`since`](Self::since) without working out how much it was,
+    /// which every operation would pay for.
+    pub(crate) fn is_within(&self, time: Duration, earlier: Self) -> bool {
+        earlier.monotonic.checked_add(time).is_none_or(|end| self.monotonic <= end)
+            && earlier.wall.checked_add(time).is_none_or(|end| self.wall <= end)
+    }
 }
 
 /// When something began: for policy, and for limits of time, which are the system's whatever clock policy goes by.
@@ -102,7 +109,11 @@ mod tests {
             ("the wall clock was set back", start.monotonic + second, start.wall - hour, second),
             ("nothing moved", start.monotonic, start.wall, Duration::ZERO),
         ] {
-            assert_eq!(Moment { monotonic, wall }.since(start), passed, "{name}");
+            let now = Moment { monotonic, wall };
+            assert_eq!(now.since(start), passed, "{name}");
+            for limit in [Duration::ZERO, second / 2, second, hour / 2, hour, Duration::MAX] {
+                assert_eq!(now.is_within(limit, start), passed <= limit, "{name}: {limit:?}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which nodes there are, and what an answer of the configuration endpoint changes.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,11 +30,19 @@ const DOUBT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Cluster {
     settings: Settings,
     endpoint: Option<Arc<Node>>,
-    list: Mutex<Arc<List>>,
+    list: Known,
     asked: Mutex<Asked>,
     /// The nodes that were asked for in vain, and when.
     missing: Mutex<Vec<(NodeId, Moment)>>,
     trouble: Notice,
+}
+
+/// What is known of the nodes.
+enum Known {
+    /// The servers are the nodes: an operation borrows its own, without a lock.
+    Fixed(Arc<List>),
+    /// An endpoint lists them.
+    Followed(Mutex<Arc<List>>),
 }
 
 /// The nodes at one moment.
@@ -84,7 +93,8 @@ impl Cluster {
         if has_twins(&nodes) {
             return Err(Failure::settings("two cache servers have the same node id: give one of them another name"));
         }
-        let list = Mutex::new(Arc::new(List::new(None, nodes)));
+        let list = Arc::new(List::new(None, nodes));
+        let list = if endpoint.is_some() { Known::Followed(Mutex::new(list)) } else { Known::Fixed(list) };
         Ok(Self {
             endpoint,
             list,
@@ -96,12 +106,18 @@ impl Cluster {
     }
 
     pub(crate) fn list(&self) -> Arc<List> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        match &self.list {
+            Known::Fixed(list) => list.clone(),
+            Known::Followed(list) => locked(list).clone(),
+        }
     }
 
     /// The node with this id.
-    pub(crate) fn find(&self, id: NodeId) -> Option<Arc<Node>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).find(id).cloned()
+    pub(crate) fn find(&self, id: NodeId) -> Option<Cow<'_, Arc<Node>>> {
+        match &self.list {
+            Known::Fixed(list) => list.find(id).map(Cow::Borrowed),
+            Known::Followed(list) => locked(list).find(id).cloned().map(Cow::Owned),
+        }
     }
 
     /// The endpoint that lists the nodes, if there is one.
@@ -174,7 +190,7 @@ impl Cluster {
     }
 
     fn adopt(&self, nodes: Nodes, source: Source) -> Result<(), String> {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.followed()?;
         let dead = source == Source::Endpoint && list.nodes.iter().all(|node| node.is_down());
         let changed = match judge(list.version, nodes.version, dead) {
             Verdict::Ignore => return Err(format!("version {} after a newer one", nodes.version)),
@@ -218,7 +234,7 @@ impl Cluster {
     /// A server that lists no nodes is the only one, as with ElastiCache Serverless and plain memcached; but not where
     /// it had listed some: then its answer is a fault, and believing it would log everybody out.
     fn adopt_single_endpoint(&self, words: &str) -> Result<(), String> {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.followed()?;
         match &self.endpoint {
             Some(endpoint) if list.version.is_none() => {
                 if list.nodes.is_empty() {
@@ -230,12 +246,19 @@ impl Cluster {
         }
     }
 
+    fn followed(&self) -> Result<MutexGuard<'_, Arc<List>>, String> {
+        match &self.list {
+            Known::Fixed(_) => Err("a list that nobody asked for".to_owned()),
+            Known::Followed(list) => Ok(locked(list)),
+        }
+    }
+
     fn missing(&self) -> MutexGuard<'_, Vec<(NodeId, Moment)>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.missing)
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.asked)
     }
 }
 
@@ -272,6 +295,10 @@ impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.nodes.iter().map(|node| node.name())).finish()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn has_twins(nodes: &[Arc<Node>]) -> bool {

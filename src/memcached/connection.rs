@@ -1,6 +1,6 @@
 //! One connection, one exchange at a time.
 //!
-//! [`Connection::exchange`] takes the connection by value and gives it back only after a whole, expected reply. A future
+//! An [`Exchange`] takes the connection by value and gives it back only after a whole, expected reply. A future
 //! that is dropped, a time-out, an error line, a byte too many: the connection is closed with it. Closing resets it
 //! (`SO_LINGER` 0), so that what the kernel still holds of a command is not delivered later.
 
@@ -17,47 +17,29 @@ use tokio::net::TcpStream;
 use tokio_rustls::{client::TlsStream, rustls::HandshakeKind};
 
 use super::clock::Moment;
+use super::exchange::{Exchange, Exchanged};
 use super::observer::Discard;
-use super::protocol::{Command, Configuration, Engine, Malformed, Nodes, Opaque, Progress, Reply, Status};
+use super::protocol::{Command, Configuration, Engine, Malformed, Nodes, Opaque, Progress};
 use super::stream::{Fault, Stream};
 use super::timer::Timer;
 
-/// The largest value that is read, in bytes: what an engine stores by default.
-const READ_LIMIT_BYTES: usize = 1024 * 1024;
 /// How much memory an idle connection keeps for each direction.
 const KEEP_BYTES: usize = 16 * 1024;
 
 /// What is asked together with the greeting, or before a command.
 const ASK_VERSION: &[u8] = b"version\r\n";
-const ASK_NODES: &[u8] = b"config get cluster\r\n";
+pub(super) const ASK_NODES: &[u8] = b"config get cluster\r\n";
 
 /// An open connection between two exchanges. It goes from hand to hand in every one, so it is only a pointer.
-pub(crate) struct Connection(Box<Open>);
+pub(crate) struct Connection(pub(super) Box<Open>);
 
-struct Open {
-    stream: Stream,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    timer: Timer,
-    echoes_on_miss: bool,
+pub(super) struct Open {
+    pub(super) stream: Stream,
+    pub(super) input: Vec<u8>,
+    pub(super) output: Vec<u8>,
+    pub(super) timer: Timer,
+    pub(super) echoes_on_miss: bool,
     used: Moment,
-}
-
-/// What an exchange brought.
-pub(crate) struct Exchanged {
-    pub(crate) answer: Answer,
-    /// Whether the list of nodes was to be had, if it was asked for.
-    pub(crate) offer: Option<Box<Offer>>,
-    /// The connection, if it is good for another exchange; else why not.
-    pub(crate) connection: Result<Connection, Discard>,
-}
-
-/// A reply that answers the command.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: Status,
-    pub(crate) cas: u64,
-    pub(crate) value: Vec<u8>,
 }
 
 /// What a server said when it was asked for the nodes.
@@ -138,48 +120,16 @@ impl Connection {
 
     /// Sends a command and reads its reply, between `began` and `limit`.
     pub(crate) async fn exchange(
-        mut self,
+        self,
         command: &Command<'_>,
         opaque: Opaque,
         ask_nodes: bool,
         began: Instant,
         limit: Instant,
     ) -> Result<Exchanged, Broken> {
-        let Open { stream, input, output, timer, echoes_on_miss, .. } = &mut *self.0;
-        if ask_nodes {
-            output.extend_from_slice(ASK_NODES);
-        }
-        command.write(opaque, output);
-        let (mut sent, mut offer, mut from) = (false, None, 0);
-        let hear = |bytes: &[u8]| {
-            if ask_nodes && offer.is_none() {
-                match Offer::read(bytes, 0)? {
-                    Progress::Whole(found, end) => (offer, from) = (Some(Box::new(found)), end),
-                    Progress::Partial(missing) => return Ok(Progress::Partial(missing)),
-                }
-            }
-            Reply::read(bytes.get(from..).unwrap_or_default(), READ_LIMIT_BYTES)
-        };
-        let (reply, end) = match timer.until(limit, stream.converse(output, input, &mut sent, hear)).await {
-            Some(Ok(heard)) => heard,
-            Some(Err(fault)) => return Err(fault.broken(sent)),
-            None => return Err(Broken::timed_out(began.elapsed(), sent)),
-        };
-        let is_error = matches!(reply.status, Status::Error(_));
-        if !is_error && !command.is_answered_by(opaque, &reply, *echoes_on_miss) {
-            return Err(Fault::Malformed(Malformed("a reply to another command")).broken(sent));
-        }
-        let bytes = input.get(from..).unwrap_or_default();
-        let value = match &reply.status {
-            Status::Value(range) => bytes.get(range.clone()).unwrap_or_default().to_vec(),
-            _ => Vec::new(),
-        };
-        let connection = match end == bytes.len() {
-            _ if is_error => Err(Discard::Refused),
-            true => Ok(self.rested()),
-            false => Err(Discard::Desynchronised),
-        };
-        Ok(Exchanged { answer: Answer { status: reply.status, cas: reply.cas.unwrap_or(0), value }, offer, connection })
+        let mut exchange = Exchange::new(self, command, opaque, ask_nodes);
+        let heard = exchange.hear(limit).await;
+        exchange.end(heard, began)
     }
 
     /// Asks the kernel whether anything came while nobody was listening: an end, a reset, a byte that nobody asked for.
@@ -218,7 +168,7 @@ impl Connection {
         }
     }
 
-    fn rested(mut self) -> Self {
+    pub(super) fn rested(mut self) -> Self {
         let Open { input, output, .. } = &mut *self.0;
         for buffer in [input, output] {
             buffer.clear();
@@ -230,7 +180,7 @@ impl Connection {
 
 impl Offer {
     /// What stands at `from`, and where it ends.
-    fn read(bytes: &[u8], from: usize) -> Result<Progress<Self>, Malformed> {
+    pub(super) fn read(bytes: &[u8], from: usize) -> Result<Progress<Self>, Malformed> {
         let bytes = bytes.get(from..).unwrap_or_default();
         let (offer, end) = match Configuration::read(bytes)? {
             Progress::Partial(missing) => return Ok(Progress::Partial(missing)),
@@ -252,7 +202,7 @@ impl Broken {
 }
 
 impl Fault {
-    fn broken(self, sent: bool) -> Broken {
+    pub(super) fn broken(self, sent: bool) -> Broken {
         let (discard, reason, source) = match self {
             Self::Io(error) => (Discard::Broken, "the connection broke".to_owned(), Some(error.into())),
             Self::Closed => (Discard::Broken, "the connection was closed".to_owned(), None),

@@ -1,7 +1,7 @@
 //! Asking for the list of nodes by itself: at the first command, for a node that is not in the list, and when a node
 //! gives no connection. In between the question travels with commands ([`attempt`](super::attempt)).
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use tokio::time::timeout_at;
 
@@ -27,7 +27,7 @@ impl Shared {
     }
 
     /// The node with this id; `None` if there is none, after asking once.
-    pub(crate) async fn node(&self, id: NodeId, deadline: Instant) -> Result<Option<Arc<Node>>, Failure> {
+    pub(crate) async fn node(&self, id: NodeId, deadline: Instant) -> Result<Option<Cow<'_, Arc<Node>>>, Failure> {
         if let Some(node) = self.cluster.find(id) {
             return Ok(Some(node));
         }
@@ -38,8 +38,7 @@ impl Shared {
         if self.cluster.is_missing(id, self.settings.clock.now()) {
             return Ok(None);
         }
-        // Seldom, and large: what is waited for in every operation shall be small.
-        Box::pin(self.discover(deadline)).await?;
+        self.discover(deadline).await?;
         let found = self.cluster.find(id);
         if found.is_none() {
             self.cluster.miss(id, self.settings.clock.now());
@@ -73,8 +72,8 @@ impl Shared {
 
     /// Asks on a connection that is open. That it brings nothing says nothing about the node: the connection may be old.
     async fn ask_node(&self, node: &Arc<Node>, deadline: Instant) -> Option<()> {
-        let _permit = node.pool.spare_permit()?;
-        let connection = node.pool.take(self.settings.clock.now()).connection?;
+        let (_place, open) = node.pool.enter(self.settings.clock.now(), |reason| node.discarded(reason))?;
+        let (connection, _) = open?;
         let now = Instant::now();
         let limit = deadline.min(now.checked_add(self.settings.times.exchange).unwrap_or(now));
         match connection.ask_nodes(limit).await {

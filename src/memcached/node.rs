@@ -64,10 +64,27 @@ impl Node {
         self.address.name()
     }
 
+    /// Whether nothing has failed since something succeeded: then it may be tried without asking.
+    pub(crate) fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+
+    /// Leave to try the node, which was well.
+    pub(crate) fn pass(&self) -> Pass<'_> {
+        Pass { node: self, admission: Admission::Through, told: false }
+    }
+
+    /// The node, which was well, answered.
+    pub(crate) fn answered(&self) {
+        if !self.is_well() {
+            self.pass().succeeded();
+        }
+    }
+
     /// Leave to try the node, unless it is down.
     pub(crate) fn admit(&self, now: Moment) -> Result<Pass<'_>, Failure> {
-        if self.is_well.load(Ordering::Relaxed) {
-            return Ok(Pass { node: self, admission: Admission::Through, told: false });
+        if self.is_well() {
+            return Ok(self.pass());
         }
         let mut health = self.health();
         match health.breaker.admit(now) {
@@ -84,7 +101,7 @@ impl Node {
     }
 
     pub(crate) fn takes_new_keys(&self) -> bool {
-        if self.is_well.load(Ordering::Relaxed) {
+        if self.is_well() {
             return true;
         }
         let now = self.clock.now();
@@ -137,7 +154,7 @@ impl Pass<'_> {
     /// The node answered.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        if self.node.is_well.load(Ordering::Relaxed) {
+        if self.node.is_well() {
             return;
         }
         let closed = self.node.succeeded();

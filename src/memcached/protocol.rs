@@ -17,6 +17,7 @@ mod list;
 mod number;
 mod opaque;
 mod reply;
+mod usual;
 
 pub(crate) use self::command::{Command, Mode};
 pub use self::list::{Listed, Nodes};

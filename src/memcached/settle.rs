@@ -1,6 +1,6 @@
 //! What became of a write that was sent and not answered: pure, told what is there now.
 
-use super::connection::Answer;
+use super::exchange::Answer;
 use super::protocol::{Mode, Status};
 
 /// What a value that was found says about a write without an answer.

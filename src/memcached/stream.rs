@@ -48,21 +48,20 @@ impl Stream {
         mut hear: impl FnMut(&[u8]) -> Result<Progress<T>, Malformed> + Unpin,
     ) -> impl Future<Output = Result<(T, usize), Fault>> + Unpin {
         let (mut unsaid, mut is_said) = (output, false);
-        let mut missing = 0_usize;
+        input.reserve(LEAST_BYTES);
         poll_fn(move |context| {
             if !is_said {
                 ready!(self.poll_say(&mut unsaid, sent, context))?;
                 is_said = true;
             }
             loop {
-                input.reserve(missing.clamp(LEAST_BYTES, CHUNK_BYTES));
                 // The end of the stream is an error wherever it comes: never a miss, never a short value.
                 if ready!(self.poll_hear(input, context))? == 0 {
                     return Poll::Ready(Err(Fault::Closed));
                 }
                 match hear(input) {
                     Ok(Progress::Whole(found, end)) => return Poll::Ready(Ok((found, end))),
-                    Ok(Progress::Partial(more)) => missing = more,
+                    Ok(Progress::Partial(missing)) => input.reserve(missing.clamp(LEAST_BYTES, CHUNK_BYTES)),
                     Err(malformed) => return Poll::Ready(Err(Fault::Malformed(malformed))),
                 }
             }

@@ -102,9 +102,7 @@ fn push_flag(flag: &[u8], number: u64, out: &mut Vec<u8>) {
 }
 
 fn push_end(opaque: Opaque, out: &mut Vec<u8>) {
-    out.extend_from_slice(b" O");
-    out.extend_from_slice(opaque.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&opaque.ending());
 }
 
 #[cfg(test)]

@@ -26,8 +26,10 @@ impl Opaque {
         echoed.try_into().ok().map(Self)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8; LENGTH] {
-        &self.0
+    /// The flag that it is, and the end of the line: so a command ends, and so do most replies to it.
+    pub(super) fn ending(&self) -> [u8; 12] {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        [b' ', b'O', a, b, c, d, e, f, g, h, b'\r', b'\n']
     }
 }
 
@@ -52,9 +54,9 @@ mod tests {
         fn an_opaque_holds_48_bits(number in any::<u64>()) {
             let opaque = Opaque::new(number);
             let value = |letter: &u8| LETTERS.iter().position(|other| other == letter).unwrap() as u64;
-            let held = opaque.as_bytes().iter().fold(0, |held, letter| held << 6 | value(letter));
+            let held = opaque.0.iter().fold(0, |held, letter| held << 6 | value(letter));
             prop_assert_eq!(held, number & ((1 << 48) - 1));
-            prop_assert_eq!(Opaque::read(opaque.as_bytes()), Some(opaque));
+            prop_assert_eq!(Opaque::read(&opaque.0), Some(opaque));
         }
     }
 }
