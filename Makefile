@@ -131,6 +131,11 @@ bench-serve: toolchain ## What `serve` adds to a request, beside `cargo lambda w
 faults: toolchain peers ## What the session store must survive, done to it: figures owed and measured (FAULTS="F5")
 	@$(CARGO) test --locked --profile quick --no-default-features --features memcached --test faults -- $(FAULTS)
 
+.PHONY: load
+load: toolchain peers ## serve with four environments under 1,000 requests a second of mixed sessions (LOAD=10 STORE=memcached)
+	@$(CARGO) test --locked --profile quick --features cli,memcached --test load --no-run
+	@$(IN_STORE) $(CARGO) test --locked --profile quick --features cli,memcached --test load -- $(LOAD)
+
 .PHONY: fuzz
 fuzz: toolchain ## Every fuzz target for FUZZ_SECONDS (600)
 	fuzz/run.sh $(FUZZ_SECONDS)
