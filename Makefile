@@ -41,6 +41,11 @@ invoke: toolchain .env ## Build the example and play sample events through it (E
 	$(CARGO) build --locked --quiet --features $(LOCAL_FEATURES) --bins
 	$(IN_STORE) target/debug/lambda-session invoke $(EVENTS)
 
+.PHONY: serve
+serve: toolchain .env ## The example on http://localhost:3000, as a front door of AWS would serve it (AS=rest STORE=memcached)
+	$(CARGO) build --locked --quiet --features $(LOCAL_FEATURES) --bins
+	$(IN_STORE) target/debug/lambda-session serve $(if $(AS),--as $(AS))
+
 .PHONY: doctor
 doctor: toolchain ## Whether secrets, settings and store are good, and what to do where not (STORE=memcached)
 	$(CARGO) build --locked --quiet --features cli,memcached --bins

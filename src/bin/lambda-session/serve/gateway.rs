@@ -111,7 +111,7 @@ impl Gateway {
             Err(cause) => (Refusal::NoAnswer.reply(self.front), Vec::new(), Some(cause)),
         };
         let status = reply.status().as_u16();
-        self.ledger.add(Entry {
+        let entry = Entry {
             id: id.clone(),
             at: exchange.request.at,
             request: exchange.asked(),
@@ -119,10 +119,11 @@ impl Gateway {
             took: ending.took,
             cookies: exchange.request.cookies(),
             set_cookies,
-        });
+        };
+        self.ledger.add(entry.clone());
         // A client that has gone does not hear it.
         let _ = told.send(reply);
-        self.conclude(&exchange, instance, ending, Conclusion { status, trouble, notes, recorded }).await;
+        self.conclude(instance, ending, Conclusion { entry, trouble, notes, recorded }).await;
     }
 
     /// What the browser gets for `ending`, with the cookies that the function set; or why there is no answer.
@@ -141,11 +142,13 @@ impl Gateway {
     }
 
     /// All that is done once the browser has its answer.
-    async fn conclude(&self, exchange: &Exchange, mut instance: Instance, ending: Ending, conclusion: Conclusion) {
-        let Conclusion { status, trouble, mut notes, recorded } = conclusion;
-        let id = &exchange.ids.invocation;
+    async fn conclude(&self, mut instance: Instance, ending: Ending, conclusion: Conclusion) {
+        let Conclusion { entry, trouble, mut notes, recorded } = conclusion;
+        let Entry { id, request, status, took, .. } = &entry;
         let settled = self.instances.settle(&mut instance, &ending).await;
-        log::end(id, ending.took, instance.started, log::memory_bytes(instance.process()));
+        let memory_bytes = log::memory_bytes(instance.process());
+        let change = self.ledger.change(&entry);
+        log::end(id, &log::told(request, *status, change.as_ref()), *took, instance.started, memory_bytes);
         if trouble.is_none() {
             notes.extend(told_of_rest(&settled));
         }
@@ -156,7 +159,7 @@ impl Gateway {
             complain(recorder.answer(name, &ending.result));
         }
         if let Some(cause) = &trouble {
-            let (request, after, output) = (&*exchange.asked(), Some(ending.took), &*instance.output());
+            let (status, after, output) = (*status, Some(*took), &*instance.output());
             Trouble { id, request, cause, status, after, output }.tell();
         }
         self.instances.leave(instance, settled).await;
@@ -193,7 +196,7 @@ enum Read {
 
 /// What is known once the browser has its answer.
 struct Conclusion {
-    status: u16,
+    entry: Entry,
     /// Why the answer is not the function's.
     trouble: Option<String>,
     notes: Vec<String>,

@@ -59,13 +59,17 @@ impl Ledger {
 
     /// The last requests, each with what it did to the session, where that can be seen.
     pub(super) fn told(&self) -> Vec<(Entry, Option<Change>)> {
-        let sessions = self.sessions();
         let entries: Vec<Entry> = self.entries().iter().cloned().collect();
         let told = |entry: Entry| {
-            let change = sessions.as_deref().map(|sessions| entry.change(sessions));
+            let change = self.change(&entry);
             (entry, change)
         };
         entries.into_iter().map(told).collect()
+    }
+
+    /// What `entry` did to the session, where that can be seen.
+    pub(super) fn change(&self, entry: &Entry) -> Option<Change> {
+        self.sessions.as_deref().map(|sessions| entry.change(sessions))
     }
 
     fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
 
+use crate::change::Change;
 use crate::duration::spoken;
 use crate::output::{Style, function_prefix, harmless, one_line, paint_error, tell};
+use crate::sessions::Seen;
 
 /// Before each line of the function that belongs to the event `id`.
 pub(super) fn prefix(id: &str) -> String {
@@ -17,9 +19,19 @@ pub(super) fn start(id: &str) {
     tell(format!("START RequestId: {id} Version: $LATEST"));
 }
 
-/// The two lines that close it: `took` by the function, `started` before, so much memory at most.
-pub(super) fn end(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) {
-    tell(format!("END RequestId: {id}\n{}", report(id, took, started, memory_bytes)));
+/// The lines that close it: what it came to, then Lambda's two: `took` by the function, `started` before, so much memory at most.
+pub(super) fn end(id: &str, told: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) {
+    let report = report(id, took, started, memory_bytes);
+    tell(format!("{}{told}\nEND RequestId: {id}\n{report}", prefix(id)));
+}
+
+/// What a request came to: its status, and what became of the session where that can be seen.
+pub(super) fn told(request: &str, status: u16, change: Option<&Change>) -> String {
+    let is_seen = |change: &&Change| change.before != Seen::Elsewhere && change.after != Some(Seen::Elsewhere);
+    let has_session = |change: &&Change| change.before != Seen::Nothing || change.after.is_some();
+    let word = change.filter(is_seen).filter(has_session).map(Change::word);
+    let session = word.map(|word| format!(", session: {word}")).unwrap_or_default();
+    format!("{} -> {status}{session}", one_line(request))
 }
 
 fn report(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) -> String {
@@ -107,6 +119,23 @@ mod tests {
             report(id, took, None, None)
                 .ends_with("\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: unknown")
         );
+    }
+
+    #[test]
+    fn a_request_is_told_with_what_became_of_the_session() {
+        let live = || Seen::Live(serde_json::Map::new());
+        let rows = [
+            (None, "GET / -> 200"),
+            (Some((Seen::Nothing, None)), "GET / -> 200"),
+            (Some((Seen::Nothing, Some(live()))), "GET / -> 200, session: new"),
+            (Some((live(), None)), "GET / -> 200, session: unchanged"),
+            (Some((live(), Some(Seen::Nothing))), "GET / -> 200, session: ended"),
+            (Some((Seen::Elsewhere, None)), "GET / -> 200"),
+        ];
+        for (change, expected) in rows {
+            let change = change.map(|(before, after)| Change { before, after });
+            assert_eq!(told("GET /", 200, change.as_ref()), expected);
+        }
     }
 
     #[test]

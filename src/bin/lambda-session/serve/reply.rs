@@ -93,6 +93,8 @@ const REMAPPED: [&str; 5] = ["content-md5", "date", "server", "user-agent", "www
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const OCTETS: &str = "content-type: application/octet-stream";
@@ -158,5 +160,25 @@ mod tests {
         let (lines, notes) =
             told(Front::Alb, "GET", answer(&[("x", "a\nb"), ("y z", "1"), ("w", "1")], &["a=\u{1}"], ""));
         assert_eq!((lines, notes.len()), (vec!["w: 1".to_owned(), OCTETS.to_owned()], 3));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn whatever_a_function_answers_is_a_reply_or_none(
+            status in 0_u16..1000,
+            headers in prop::collection::vec((".{0,8}|[a-z-]{1,8}", ".{0,20}"), 0..6),
+            set_cookies in prop::collection::vec(".{0,20}", 0..4),
+            body in ".{0,40}", is_head in any::<bool>(),
+        ) {
+            for front in [Front::HttpApi, Front::Rest, Front::Alb, Front::AlbMulti, Front::FunctionUrl] {
+                let body = Body::Text(body.clone());
+                let (headers, set_cookies) = (headers.clone(), set_cookies.clone());
+                let answer = Answer { status, headers, set_cookies, body, notes: Vec::new() };
+                let reply = reply(front, if is_head { "HEAD" } else { "GET" }, answer, "id", &mut Vec::new());
+                prop_assert_eq!(reply.map(|reply| reply.status().as_u16()), (status >= 200).then_some(status));
+            }
+        }
     }
 }
