@@ -298,6 +298,9 @@ fn a_port_that_is_taken_and_a_function_that_is_not_there_are_ends_with_3() {
         ran.err.contains(&format!("cannot listen at port {port} of localhost")) && ran.err.contains("--port"),
         "{ran:?}"
     );
+    let ran = place.run(&["serve", "--port", "0", "--bootstrap", "missing"]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    assert!(ran.err.ends_with("/missing: build it, or name another with --bootstrap\n"), "{ran:?}");
     for arguments in
         [&["serve", "--as", "lattice"] as &[&str], &["serve", "--environments", "0"], &["serve", "--timeout", "soon"]]
     {

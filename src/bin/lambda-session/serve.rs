@@ -70,6 +70,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
     let environment = Environment::read()?;
     let program = program(arguments.bootstrap.as_deref())?;
+    if !program.exists() {
+        let message = format!("there is no {}: build it, or name another with --bootstrap", program.display());
+        return Err(Failure::Environment(message));
+    }
     let sessions = Sessions::of(&environment).unwrap_or_else(|error| {
         tell(format!("lambda-session: sessions are not shown: {}", one_line(&format!("{error:?}"))));
         None
@@ -128,7 +132,7 @@ fn taken(port: u16, error: &io::Error) -> Failure {
 /// Shown below the help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  lambda-session serve                          the function beside this program, on http://localhost:3000
+  lambda-session serve                          on http://localhost:3000, until Ctrl-C
   lambda-session serve --bootstrap target/debug/shop --as alb-multi --port 8080
   lambda-session serve --record visits          and later: lambda-session invoke visits/*.event.json
 
