@@ -44,7 +44,8 @@ impl Gateway {
 
     pub(crate) fn memory(&self) -> Memory {
         let gateway = self.child.id();
-        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let environments = processes.filter(|&process| status(process, "PPid") == Some(gateway.into()));
         let environments = environments.filter_map(|process: u32| Some((process, status(process, "VmRSS")?))).collect();
         Memory { gateway: status(gateway, "VmRSS").expect("serve still runs"), environments }

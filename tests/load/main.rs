@@ -32,7 +32,8 @@ const ENVIRONMENTS: usize = 4;
 
 fn main() -> ExitCode {
     // `make load LOAD=10`: ten seconds of it.
-    let seconds = env::args().nth(1).map_or(SECONDS, |text| text.parse().expect("the load's one argument is its seconds"));
+    let seconds =
+        env::args().nth(1).map_or(SECONDS, |text| text.parse().expect("the load's one argument is its seconds"));
     let gateway = Gateway::start(ENVIRONMENTS);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (tally, memory) = runtime.block_on(visit(&gateway, seconds));

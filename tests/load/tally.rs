@@ -44,7 +44,10 @@ impl Tally {
         let answered = self.times.len() - self.failures.len();
         println!("{:.1} requests a second; ms from the moment when each was due to its answer:", self.rate());
         let quantiles = [("median", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("99.9 %", 0.999), ("slowest", 1.0)];
-        println!("  {}", quantiles.map(|(name, share)| format!("{name} {:.2}", millis(self.quantile(share)))).join(", "));
+        println!(
+            "  {}",
+            quantiles.map(|(name, share)| format!("{name} {:.2}", millis(self.quantile(share)))).join(", ")
+        );
         println!("resident memory in KiB, after a sixth, in the middle, at the end:");
         let row = |name: &str, of: &dyn Fn(&Memory) -> Option<u64>| {
             let cells = memory.iter().map(|memory| of(memory).map_or("gone".to_owned(), |kib| kib.to_string()));
@@ -65,7 +68,10 @@ impl Tally {
         };
         owe(answered == asked, format!("{answered} of {asked} answered, each from its own session"));
         let late = self.took.saturating_sub(run);
-        owe(late <= LATE, format!("the last answer {} ms after the end, at most {}", late.as_millis(), LATE.as_millis()));
+        owe(
+            late <= LATE,
+            format!("the last answer {} ms after the end, at most {}", late.as_millis(), LATE.as_millis()),
+        );
         let same = first.keys().eq(last.keys()) && first.len() == ENVIRONMENTS;
         owe(same, format!("{} environments from beginning to end, of {ENVIRONMENTS}", last.len()));
         let grown = first.iter().map(|(process, kib)| last.get(process).unwrap_or(kib).saturating_sub(*kib)).max();
