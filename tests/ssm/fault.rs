@@ -186,7 +186,7 @@ async fn a_start_outlives_what_passes() {
         Fault::Refuses(500, "InternalServerError", ""),
         Fault::Says(200, "{".into()),
         Fault::Cuts(100),
-        Fault::Trickles(Duration::from_millis(1)),
+        Fault::Trickles,
     ]);
     let start = Instant::now();
     Keys::refreshed(secrets(&ssm, "/a")).await.unwrap();

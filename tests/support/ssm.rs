@@ -63,8 +63,8 @@ pub enum Fault {
     Hangs,
     /// The right answer, after so long.
     Late(Duration),
-    /// The right answer, one byte after so long each.
-    Trickles(Duration),
+    /// The right answer, byte by byte.
+    Trickles,
     /// The right answer; then nothing is heard on this connection, as after a freeze.
     FallsSilent,
     /// The connection is cut after so many bytes of the right answer.
@@ -182,11 +182,23 @@ impl Ssm {
                     tokio::time::sleep(wait).await;
                     stream.write_all(right.as_bytes()).await?;
                 }
-                Fault::Trickles(wait) => {
+                Fault::Trickles => {
                     for byte in right.bytes() {
                         stream.write_all(&[byte]).await?;
                         stream.flush().await?;
-                        tokio::time::sleep(wait).await;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Fault::Chunks(bytes) => {
+                    let body = answer.to_string();
+                    let chunks = body
+                        .as_bytes()
+                        .chunks(bytes)
+                        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+                    let head = format!("HTTP/1.1 {status} Status\r\ntransfer-encoding: chunked\r\n\r\n");
+                    let chunked = std::iter::once(head).chain(chunks).chain(["0\r\n\r\n".into()]);
+                    for piece in chunked {
+                        stream.write_all(piece.as_bytes()).await?;
                     }
                 }
                 Fault::Chunks(bytes) => {

@@ -4,12 +4,13 @@
 //! So the ciphers that it is given decrypt in a place of ours, hand what was said to whoever hears it on this thread, and leave
 //! zeros to rustls. All else is as it was: keys, nonces, tags and the checks of them are ring's and rustls' own.
 
-use std::{cell::RefCell, mem};
+use std::{cell::RefCell, mem, sync::LazyLock};
 
 use tokio_rustls::rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, KeyBlockShape, MessageDecrypter, MessageEncrypter,
     Tls12AeadAlgorithm, Tls13AeadAlgorithm, UnsupportedOperationError,
 };
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{
     CipherSuiteCommon, ConnectionTrafficSecrets, ContentType, Error, SupportedCipherSuite, Tls12CipherSuite,
     Tls13CipherSuite,
@@ -45,8 +46,16 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// The same suite, of which rustls sees no plaintext. It lives as long as the process, as rustls wants it.
-pub(super) fn suite(inner: SupportedCipherSuite) -> SupportedCipherSuite {
+/// ring's suites, of which rustls sees no plaintext.
+pub(super) fn suites() -> Vec<SupportedCipherSuite> {
+    SUITES.clone()
+}
+
+/// They live as long as the process, as rustls wants it.
+static SUITES: LazyLock<Vec<SupportedCipherSuite>> =
+    LazyLock::new(|| ring::DEFAULT_CIPHER_SUITES.iter().map(|suite| apart(*suite)).collect());
+
+fn apart(inner: SupportedCipherSuite) -> SupportedCipherSuite {
     match inner {
         SupportedCipherSuite::Tls13(inner) => SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
             common: common(&inner.common),

@@ -20,9 +20,7 @@ pub(super) fn connector() -> io::Result<TlsConnector> {
             "there is no certificate of an authority to trust: install the system's, or name a file in SSL_CERT_FILE";
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
-    let ring = ring::default_provider();
-    let suites = ring.cipher_suites.iter().map(|suite| apart::suite(*suite)).collect();
-    let provider = CryptoProvider { cipher_suites: suites, ..ring };
+    let provider = CryptoProvider { cipher_suites: apart::suites(), ..ring::default_provider() };
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
