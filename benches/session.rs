@@ -1,11 +1,12 @@
 //! In process: a session restored, changed and committed through the layer, at 100 B, 1 KB and 3 KB; an untouched one;
-//! a request with 10 KB of foreign cookies; and a ring that is refreshed beside one that stays. Beside each a peer in the
+//! one that is counted and logged; a request with 10 KB of foreign cookies; and a ring that is refreshed beside one that stays. Beside each a peer in the
 //! same run where there is one.
 #![allow(missing_docs)]
 
 use std::{
     convert::Infallible,
     hint::black_box,
+    io::Write,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use lambda_session::{
     Error, Lifetime, Record, Session, SessionLayer, Token, Values,
     cookie::Candidates,
     keyring::{Keyring, Secret},
+    metrics::Metrics,
     secrets::{Keys, Secrets},
     store::{Call, CookieStore, Found, MemoryStore, Store},
 };
@@ -43,6 +45,12 @@ async fn fill(request: Request<()>) -> Answer {
         session.insert(format!("key{key}"), "v".repeat((bytes.saturating_sub(100)) / 10)).unwrap();
     }
     session.insert("n", 0).unwrap();
+    Ok(Response::new(String::new()))
+}
+
+async fn read(request: Request<()>) -> Answer {
+    let session: Session = Session::of(&request).await.unwrap();
+    black_box(session.len());
     Ok(Response::new(String::new()))
 }
 
@@ -102,6 +110,36 @@ fn untouched(c: &mut Criterion) {
     let mut service = SessionLayer::<Values>::new(CookieStore::encrypted(keyring())).layer(service_fn(leave));
     group.bench_function("bare", |b| b.iter(|| now(bare.call(request("/", Some("a=1")))).unwrap()));
     group.bench_function("with the layer", |b| b.iter(|| now(service.call(request("/", Some("a=1")))).unwrap()));
+    group.finish();
+}
+
+/// What counting adds to a request, and what the span adds under a subscriber such as Lambda's, which writes no line here:
+/// at most 2 µs each.
+fn seen(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a session that is read");
+    let quiet = || {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);
+        tracing::subscriber::set_default(subscriber.finish())
+    };
+    let null = std::sync::Mutex::new(std::fs::File::options().write(true).open("/dev/null").unwrap());
+    let plain = SessionLayer::<Values>::new(CookieStore::signed(keyring()));
+    let cookie = pair(&now(plain.layer(service_fn(fill)).call(request("/100", None))).unwrap());
+    let counted = plain.clone().metrics(Metrics::emf_to("shop", |lines| {
+        black_box(lines);
+    }));
+    let written = plain.clone().metrics(Metrics::emf_to("shop", move |lines| {
+        null.lock().unwrap().write_all(lines.as_bytes()).unwrap();
+    }));
+    for (name, layer, is_logged) in [
+        ("plain", &plain, false),
+        ("counted", &counted, false),
+        ("counted and written", &written, false),
+        ("in a span", &plain, true),
+    ] {
+        let _subscriber = is_logged.then(quiet);
+        let mut service = layer.layer(service_fn(read));
+        group.bench_function(name, |b| b.iter(|| now(service.call(request("/", Some(&cookie)))).unwrap()));
+    }
     group.finish();
 }
 
@@ -224,6 +262,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = sessions, untouched, cookies, wrong_tags, fresh_rings
+    targets = sessions, untouched, seen, cookies, wrong_tags, fresh_rings
 }
 criterion_main!(benches);

@@ -16,6 +16,7 @@ use lambda_session::cookie::{Candidates, CookieOptionsBuilder};
 use lambda_session::inspect::Inspection;
 use lambda_session::keyring::{Keyring, Secret};
 use lambda_session::lambda::{Answer, Event, Kind};
+use lambda_session::metrics::Metrics;
 use lambda_session::store::{Call, CookieStore, Found, Loaded, MemoryStore, Retired, Store, Update, Version};
 use lambda_session::{
     Conflict, CookieOptions, Error, ErrorKind, Lifetime, Record, ResponseFuture, SameSite, Session, SessionLayer,
@@ -41,6 +42,7 @@ fn what_is_shared_is_send_and_sync() {
     send_sync::<(Error, ErrorKind, Record, Token, Values, Inspection)>();
     send_sync::<(Call, Found, Loaded, Retired, Update, Version)>();
     send_sync::<(Event, Answer, Kind)>();
+    send_sync::<(Metrics, SessionLayer)>();
     send_sync::<Session>();
     clone::<(SessionLayer<Unsync>, SessionService<(), Unsync>, CookieStore, MemoryStore, Keyring)>();
     clone::<(CookieOptions, Lifetime, Record, Token, Values, Settings, Call)>();

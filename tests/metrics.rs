@@ -363,3 +363,20 @@ fn every_metric_and_reason_is_documented() {
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+/// Alarms and dashboard ask for what is told.
+#[test]
+fn the_template_asks_for_metrics_that_there_are() {
+    let text = include_str!("../template.yaml");
+    let after = |mark: &str| -> Vec<String> {
+        let name = |rest: &str| rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        text.split(mark).skip(1).map(name).collect()
+    };
+    let alarms = after("Namespace: lambda-session\n      MetricName: ");
+    let graphs = after(r#"["lambda-session", ""#);
+    let searches = after(r#"MetricName=\""#);
+    assert!(!alarms.is_empty() && !graphs.is_empty() && !searches.is_empty());
+    for name in alarms.iter().chain(&graphs).chain(&searches) {
+        assert!(NAMES.contains(&name.as_str()), "{name}");
+    }
+}

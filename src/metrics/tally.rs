@@ -31,16 +31,11 @@ pub(crate) enum Count {
     Destroyed,
     Unavailable,
     Conflicts,
-    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a cache counts it"))]
     StoreCommands,
     StoreTimeouts,
-    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a cache counts it"))]
     StoreRetries,
-    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a cache counts it"))]
     StoreHedges,
-    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a cache counts it"))]
     StoreDiscarded,
-    #[cfg_attr(not(feature = "memcached"), expect(dead_code, reason = "only a cache counts it"))]
     BreakerOpen,
     SecretsFetched,
     SecretsFailed,

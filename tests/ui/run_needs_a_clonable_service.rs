@@ -1,4 +1,4 @@
-//! `run` may serve concurrently one day, so it asks for `Clone` today.
+//! `run` serves several requests at once where Lambda sends several: each worker has a service of its own.
 struct Once;
 
 impl tower_service::Service<lambda_http::Request> for Once {
