@@ -201,18 +201,6 @@ impl Ssm {
                         stream.write_all(piece.as_bytes()).await?;
                     }
                 }
-                Fault::Chunks(bytes) => {
-                    let body = answer.to_string();
-                    let chunks = body
-                        .as_bytes()
-                        .chunks(bytes)
-                        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
-                    let head = format!("HTTP/1.1 {status} Status\r\ntransfer-encoding: chunked\r\n\r\n");
-                    let chunked = std::iter::once(head).chain(chunks).chain(["0\r\n\r\n".into()]);
-                    for piece in chunked {
-                        stream.write_all(piece.as_bytes()).await?;
-                    }
-                }
                 Fault::Cuts(bytes) => {
                     stream.write_all(&right.as_bytes()[..bytes.min(right.len())]).await?;
                     return stream.flush().await;
