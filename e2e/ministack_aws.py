@@ -221,6 +221,12 @@ def start_cache(**_):
     return host, int(port), None
 
 
+def serverless_cache(_logical_id, properties, _stack_name):
+    """ElastiCache Serverless, which ministack does not know: a name, and an endpoint that leads where a cluster's does."""
+    host, port, _ = start_cache()
+    return properties["ServerlessCacheName"], {"Endpoint.Address": host, "Endpoint.Port": port}
+
+
 async def serve(app_, config):
     config.insecure_bind, config.bind = config.bind, ["127.0.0.1:" + os.environ["TLS_PORT"]]
     config.certfile, config.keyfile = os.environ["TLS_CERT"], os.environ["TLS_KEY"]
@@ -240,6 +246,10 @@ def main():
     lambda_svc._execute_function_with_config_scope = invoke
     groups = provisioners._RESOURCE_HANDLERS["AWS::ElasticLoadBalancingV2::TargetGroup"]
     groups["create"] = with_targets(groups["create"])
+    provisioners._RESOURCE_HANDLERS["AWS::ElastiCache::ServerlessCache"] = {
+        "create": serverless_cache,
+        "delete": lambda *_: None,
+    }
     apigateway_v1._OPENAPI_HTTP_METHODS = {*apigateway_v1._OPENAPI_HTTP_METHODS, "any"}
     apigateway_v1._import_path_item = import_path
     elasticache._spawn_redis_container = start_cache
