@@ -39,6 +39,8 @@ mod secret;
 mod serve;
 #[path = "cli/serve_page.rs"]
 mod serve_page;
+#[path = "cli/serve_watch.rs"]
+mod serve_watch;
 #[path = "cli/serving.rs"]
 mod serving;
 #[cfg(feature = "ssm")]

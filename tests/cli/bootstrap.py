@@ -94,6 +94,11 @@ def serve():
             with open(event["body"], "w") as file:
                 file.write("%d %d" % (os.getpid(), child.pid))
         time.sleep(300)
+    elif deed == "wait":
+        print("waiting for a file", file=sys.stderr, flush=True)
+        while not os.path.exists(event["body"]):
+            time.sleep(0.01)
+        call("POST", respond, json.dumps(answer_to(event, headers)))
     elif deed == "error":
         print("a word of warning", file=sys.stderr, flush=True)
         error = {"errorType": "Oops", "errorMessage": "it broke"}

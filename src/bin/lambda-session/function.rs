@@ -12,6 +12,7 @@ use tokio::time;
 
 use crate::capture::Capture;
 use crate::duration;
+use crate::group::Group;
 use crate::runtime_api::{Call, FunctionError, Invocation, Posted, RuntimeApi};
 
 /// How to start the function.
@@ -27,8 +28,9 @@ pub(crate) struct Launch {
 /// A function that has asked for its first event.
 #[derive(Debug)]
 pub(crate) struct Function {
+    /// Before the child: it is signalled whole while the child's number is still its own.
+    group: Group,
     child: Child,
-    group: Option<u32>,
     api: RuntimeApi,
     capture: Capture,
 }
@@ -90,8 +92,8 @@ impl Function {
         let mut capture = Capture::default();
         capture.follow(child.stdout.take());
         capture.follow(child.stderr.take());
-        let group = child.id();
-        let mut function = Self { child, group, api, capture };
+        let group = Group::of(&child);
+        let mut function = Self { group, child, api, capture };
         let first = time::timeout(launch.limit, function.happening()).await;
         let error = match first {
             Ok(Happening::Call(Call::Next)) => return Ok(function),
@@ -175,11 +177,11 @@ impl Function {
     /// Stops the function as Lambda does: with a warning if it asked for one, and in any case soon.
     pub(crate) async fn stop(mut self) {
         if self.api.has_extension() {
-            self.signal("TERM");
+            self.group.signal("TERM");
             let _ = time::timeout(SHUTDOWN_LIMIT, self.child.wait()).await;
         }
-        self.signal("KILL");
-        self.group = None;
+        self.group.signal("KILL");
+        self.group.forget();
         let _ = self.child.wait().await;
         self.capture.drain().await;
     }
@@ -196,23 +198,6 @@ impl Function {
                 }
             }
         }
-    }
-
-    /// Signals the whole process group. The standard library cannot, without unsafe code; any shell can.
-    fn signal(&self, name: &str) {
-        let Some(group) = self.group else { return };
-        let _ = std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("kill -s {name} -- -{group}")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-    }
-}
-
-impl Drop for Function {
-    fn drop(&mut self) {
-        self.signal("KILL");
     }
 }
 

@@ -9,6 +9,7 @@ mod environment;
 mod event;
 mod facts;
 mod function;
+mod group;
 mod inspect;
 mod invoke;
 mod jar;

@@ -21,7 +21,6 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// What it tells a person.
-    #[cfg(feature = "ssm")]
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::Closed => "standard output is closed",

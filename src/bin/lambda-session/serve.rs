@@ -12,6 +12,7 @@ mod record;
 mod refusal;
 mod reply;
 mod request;
+mod watch;
 
 use std::io;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ use crate::serve::gateway::Gateway;
 use crate::serve::instances::Instances;
 use crate::serve::ledger::Ledger;
 use crate::serve::record::Recorder;
+use crate::serve::watch::Plan;
+use crate::serve::watch::gate::Gate;
 use crate::sessions::Sessions;
 
 /// The arguments of `serve`.
@@ -64,20 +67,52 @@ pub(crate) struct Arguments {
     /// Write each event and answer into this directory, for `invoke` to play again; the files hold cookies (mode 0600)
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+
+    /// Build the function anew when its sources change, and answer with the new one
+    #[arg(long)]
+    watch: bool,
+
+    /// How to build it, for a shell in the working directory, all files of which are sources then [default: `cargo build` of
+    /// the program, if it lies in cargo's target directory; else nothing is built, and the files beside it are watched]
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    build: Option<String>,
+}
+
+/// All that must be read again when settings change.
+#[derive(Debug)]
+struct Setup {
+    program: PathBuf,
+    /// How long the function may take to start.
+    limit: Duration,
+}
+
+impl Setup {
+    /// How to start the function, and how to look at its sessions.
+    fn read(&self) -> Result<(Launch, Option<Sessions>), Failure> {
+        let environment = Environment::read()?;
+        let sessions = Sessions::of(&environment).unwrap_or_else(|error| {
+            tell(format!("lambda-session: sessions are not shown: {}", one_line(&format!("{error:?}"))));
+            None
+        });
+        let variables = environment.for_function(&self.program);
+        Ok((Launch { program: self.program.clone(), variables, limit: self.limit }, sessions))
+    }
 }
 
 /// Serves until it is told to stop.
 pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
     let environment = Environment::read()?;
     let program = program(arguments.bootstrap.as_deref())?;
-    if !program.exists() {
-        let message = format!("there is no {}: build it, or name another with --bootstrap", program.display());
+    let setup = Setup { program, limit: arguments.timeout.max(START_LIMIT) };
+    let plan =
+        arguments.watch.then(|| Plan::of(&setup.program, arguments.build.as_deref(), arguments.record.as_deref()));
+    let plan = plan.transpose()?;
+    let is_served_as_it_is = plan.as_ref().is_none_or(Plan::builds_nothing);
+    if is_served_as_it_is && !setup.program.exists() {
+        let message = format!("there is no {}: build it, or name another with --bootstrap", setup.program.display());
         return Err(Failure::Environment(message));
     }
-    let sessions = Sessions::of(&environment).unwrap_or_else(|error| {
-        tell(format!("lambda-session: sessions are not shown: {}", one_line(&format!("{error:?}"))));
-        None
-    });
+    let (launch, sessions) = setup.read()?;
     let is_memory = |store: String| store.trim().eq_ignore_ascii_case("memory");
     if arguments.environments > 1 && environment.value("SESSION_STORE").is_some_and(is_memory) {
         tell(
@@ -88,12 +123,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
         let failed = |error| Failure::Environment(format!("cannot record in {}: {error}", directory.display()));
         Recorder::open(directory).map_err(failed)
     });
-    let variables = environment.for_function(&program);
-    let launch = Launch { program, variables, limit: arguments.timeout.max(START_LIMIT) };
     let gateway = Gateway {
         front: arguments.front,
         patience: arguments.gateway_timeout.or(arguments.front.patience()),
         limit: arguments.timeout,
+        gate: Gate::before(plan.as_ref()),
         instances: Instances::new(launch, arguments.environments.into(), arguments.timeout),
         ledger: Ledger::new(sessions),
         recorder: recorder.transpose()?,
@@ -101,10 +135,15 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
     // Dropping the runtime drops all that is under way, and so stops every instance.
-    runtime.block_on(serve(Arc::new(gateway), arguments, out))
+    runtime.block_on(serve(Arc::new(gateway), plan.map(|plan| (plan, setup)), arguments, out))
 }
 
-async fn serve(gateway: Arc<Gateway>, arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
+async fn serve(
+    gateway: Arc<Gateway>,
+    watched: Option<(Plan, Setup)>,
+    arguments: &Arguments,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let stopped = |error| Failure::Environment(format!("cannot listen for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
@@ -116,6 +155,9 @@ async fn serve(gateway: Arc<Gateway>, arguments: &Arguments, out: &mut Out) -> R
     }
     out.line(format!("http://localhost:{port} is an {}; Ctrl-C ends it", arguments.front.kind().name()))?;
     out.flush()?;
+    if let Some((plan, setup)) = watched {
+        tokio::spawn(watch::watch(plan, setup, Arc::clone(&gateway)));
+    }
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -134,12 +176,16 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   lambda-session serve                          on http://localhost:3000, until Ctrl-C
   lambda-session serve --bootstrap target/debug/shop --as alb-multi --port 8080
+  lambda-session serve --watch                  and a new one as soon as a source is saved
+  lambda-session serve --watch --build 'npm run build' --bootstrap dist/bootstrap
   lambda-session serve --record visits          and later: lambda-session invoke visits/*.event.json
 
 Each request becomes an event as AWS shapes it, and each answer goes back by AWS's rules and limits.
 It listens on 127.0.0.1 and [::1] alone. What the function writes goes to standard error, each line
 with the start of its request's id, between START, END and REPORT as in Lambda's log.
 Where the environment does not set them, the function gets the variables of .env.local and .env.
+With --watch requests wait while the function is built; after a build that failed the old one answers.
+Features that cargo must be told of go into --build. A change of .env files needs no build.
 A browser, and curl, keep Secure and __Host- cookies of http://localhost.
 http://localhost:3000/_session shows the browser's session and what the last requests did to it.
 It is for this machine alone; values show after a click, and to curl not at all.

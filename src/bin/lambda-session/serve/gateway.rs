@@ -27,6 +27,7 @@ use crate::serve::record::{Name, Recorder};
 use crate::serve::refusal::Refusal;
 use crate::serve::reply::{Reply, reply};
 use crate::serve::request::Request;
+use crate::serve::watch::gate::Gate;
 
 /// What stands between HTTP and the function.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Gateway {
     pub(super) patience: Option<Duration>,
     /// How long the function may take.
     pub(super) limit: Duration,
+    /// Closed while the function is built.
+    pub(super) gate: Gate,
     pub(super) instances: Instances,
     pub(super) ledger: Ledger,
     pub(super) recorder: Option<Recorder>,
@@ -58,6 +61,7 @@ impl Gateway {
             Ok(Read::Page(page)) => return page,
             Err(refusal) => return refusal.reply(front),
         };
+        self.gate.pass().await;
         let (tell, told) = oneshot::channel();
         let patience = self.patience;
         // A task of its own: a browser that goes away, or a front door that waits no longer, does not stop the function.
@@ -76,7 +80,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let mut request = Request::read(parts, self.front, peer, port, now)?;
         if pages::is_asked(&request) {
-            return Ok(Read::Page(pages::page(&request, &self.ledger, None, now).await));
+            return Ok(Read::Page(pages::page(&request, &self.ledger, self.gate.news(), now).await));
         }
         // Whole before an instance is asked for, so that a slow client holds none.
         request.body = whole(body, self.front.body_limit_bytes()).await?;

@@ -111,7 +111,6 @@ impl Instances {
         function.stop().await;
     }
 
-    #[expect(dead_code, reason = "--watch will start newer ones")]
     /// From now on events go to instances of `launch`; those of the launch before end once they are done.
     pub(super) async fn replace(&self, launch: Launch) {
         let old = {

@@ -14,7 +14,7 @@ use crate::sessions::Sessions;
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// `None` where no secret is at hand: then no session can be shown, and no cookie is kept.
-    sessions: Option<Arc<Sessions>>,
+    sessions: Mutex<Option<Arc<Sessions>>>,
     entries: Mutex<VecDeque<Entry>>,
 }
 
@@ -32,11 +32,16 @@ pub(super) struct Entry {
 
 impl Ledger {
     pub(super) fn new(sessions: Option<Sessions>) -> Self {
-        Self { sessions: sessions.map(Arc::new), entries: Mutex::default() }
+        Self { sessions: Mutex::new(sessions.map(Arc::new)), entries: Mutex::default() }
     }
 
     pub(super) fn sessions(&self) -> Option<Arc<Sessions>> {
-        self.sessions.clone()
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at sessions with other settings and secrets from now on.
+    pub(super) fn renew(&self, sessions: Option<Sessions>) {
+        *self.sessions.lock().unwrap_or_else(PoisonError::into_inner) = sessions.map(Arc::new);
     }
 
     /// Puts `entry` first, and drops the last if there are many.
@@ -69,7 +74,7 @@ impl Ledger {
 
     /// What `entry` did to the session, where that can be seen.
     pub(super) fn change(&self, entry: &Entry) -> Option<Change> {
-        self.sessions.as_deref().map(|sessions| entry.change(sessions))
+        self.sessions().map(|sessions| entry.change(&sessions))
     }
 
     fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
