@@ -17,8 +17,10 @@ lacks_for_browser() {
 # a_browser STACK
 a_browser() {
   local stack=$1 status=0
+  # The dashboard's address is of AWS's console.
+  jq -c 'del(.DashboardUrl) | with_entries(select(.key | endswith("Url")) | .key |= rtrimstr("Url"))' "$scratch/$stack.json" >"$scratch/doors"
   env -i PATH=/usr/bin:/bin HOME="$scratch/home" TMPDIR="$scratch" NODE_PATH="$root/.tools/browser/node_modules" \
-    STACK="$stack" DOORS="$(jq -c '[to_entries[] | select(.key | test("Url$")) | {key: (.key | rtrimstr("Url")), value}] | from_entries' "$scratch/$stack.json")" \
+    STACK="$stack" DOORS="$(cat "$scratch/doors")" \
     CHROMIUM="$(command -v chromium)" TLS_PORT="$tls_port" SHOTS="$shots" CLOCK="$clock" NODES="${nodes[*]}" \
     ROTATE="LD_PRELOAD=$faketime FAKETIME_TIMESTAMP_FILE=$clock FAKETIME_NO_CACHE=1 AWS_ENDPOINT_URL=$endpoint AWS_REGION=$region \
       AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test $cli keys rotate --parameter $parameter" \

@@ -28,7 +28,7 @@ doors=(HttpApi=yes FunctionUrl=yes RestApi=yes LoadBalancer=yes PublicSubnetIds=
   CertificateArn="arn:aws:acm:$region:000000000000:certificate/throw-away")
 passes "sam deploy: sessions in the cookie" deploy cookie KeysParameter="$parameter" "${doors[@]}"
 passes "sam deploy: sessions in memcached" deploy memcached KeysParameter="$parameter" "${doors[@]}" \
-  Store=memcached SubnetIds="$subnets"
+  Store=memcached SubnetIds="$subnets" Metrics=yes Dashboard=yes
 
 for stack in cookie memcached; do
   for door in HttpApiUrl RestApiUrl FunctionUrl LoadBalancerUrl; do
@@ -54,6 +54,8 @@ for stack in cookie memcached; do
   matches "$stack: the function logs into the template's group" "$(grep -c START "$scratch/$stack.log")" '^[0-9]{2,}$'
   same "$stack: nothing panicked" "$(grep -i panicked "$scratch/$stack.log" || true)" ""
 done
+matches "memcached: with Metrics=yes what happens to sessions is counted there" "$(grep -c '"CloudWatchMetrics"' "$scratch/memcached.log")" '^[0-9]{2,}$'
+same "cookie: and by default nothing is" "$(grep -c '"CloudWatchMetrics"' "$scratch/cookie.log" || true)" 0
 cat "$scratch"/jar-* | awk '$6 == "__Host-session" { print $7 }' >"$scratch/tokens"
 matches "the jars hold tokens to look for" "$(wc -l <"$scratch/tokens")" '^[0-9]{2,}$'
 same "no cookie is in any log" "$(grep -cFf "$scratch/tokens" "$scratch"/*.log | grep -v ':0$' || true)" ""

@@ -207,6 +207,8 @@ async function main() {
     args: [
       "--no-sandbox",
       "--disable-gpu",
+      // A container has little shared memory.
+      "--disable-dev-shm-usage",
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",
