@@ -195,12 +195,14 @@ fn an_http_api_decodes_a_path_twice_and_cuts_it_at_a_question_mark() {
 #[test]
 fn a_body_is_text_where_its_type_says_so() {
     type Row = (Front, Option<&'static str>, &'static [u8], &'static str, bool);
-    let rows: [Row; 9] = [
+    let rows: [Row; 11] = [
         (Front::HttpApi, Some("application/json; charset=utf-8"), b"{}", "{}", false),
         (Front::HttpApi, Some("application/x-www-form-urlencoded"), b"a=1", "YT0x", true),
         (Front::HttpApi, None, b"a", "YQ==", true),
         (Front::FunctionUrl, Some("text/plain"), "ü".as_bytes(), "ü", false),
         (Front::FunctionUrl, Some("text/plain"), b"\xff", "/w==", true),
+        (Front::HttpApi, Some("application/problem+json"), b"{}", "e30=", true),
+        (Front::Alb, Some("image/svg+xml"), b"{}", "e30=", true),
         (Front::Rest, Some("text/plain"), b"a", "YQ==", true),
         (Front::Alb, Some("application/xml"), b"<a/>", "<a/>", false),
         (Front::Alb, Some("image/png"), b"a", "YQ==", true),
