@@ -33,6 +33,8 @@ mod jar;
 mod keys;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/runtime_api.rs"]
+mod runtime_api;
 #[path = "cli/secret.rs"]
 mod secret;
 #[path = "cli/serve.rs"]

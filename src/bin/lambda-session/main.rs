@@ -31,6 +31,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod set_cookie;
+mod trace;
 
 use std::process::ExitCode;
 

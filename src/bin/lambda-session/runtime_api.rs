@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,8 +22,10 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{self, JoinHandle, JoinSet};
+use tokio::time;
 
 use crate::limits::ANSWER_LIMIT_BYTES;
+use crate::trace;
 
 /// The listener, and what the function says to it.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl RuntimeApi {
         let (invocations, pending) = mpsc::unbounded_channel();
         let (told, calls) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            host: address.to_string(),
             pending: Mutex::new(pending),
             current: Mutex::new(None),
             told,
@@ -138,6 +141,8 @@ impl fmt::Display for FunctionError {
 
 #[derive(Debug)]
 struct Shared {
+    /// What stands in the `Host` of whoever was told our address.
+    host: String,
     /// Held by the poll that waits, so an event goes to one poll only.
     pending: Mutex<mpsc::UnboundedReceiver<Invocation>>,
     /// The id of the event the function works on.
@@ -152,8 +157,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => _ = connections.spawn(serve(stream, Arc::clone(&shared))),
+                // Out of descriptors, most likely: they come back.
+                Err(_) => time::sleep(PAUSE).await,
             },
             Some(_) = connections.join_next() => {}
         }
@@ -171,6 +178,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 impl Shared {
     async fn reply(&self, request: Request<Incoming>) -> Reply {
+        if !self.is_from_a_runtime(request.headers()) {
+            return refusal(StatusCode::FORBIDDEN, "Forbidden", "this runtime API is the function's alone");
+        }
         let path = request.uri().path().to_owned();
         let parts: Vec<_> = path.split('/').skip(1).collect();
         match (request.method(), parts.as_slice()) {
@@ -195,6 +205,13 @@ impl Shared {
         }
     }
 
+    /// Whether a program asks that was told our address. A web page can reach every port of this machine, and would get the
+    /// visitors' cookies: its browser says that a page asks, or names another host, where a name was made to lead here.
+    fn is_from_a_runtime(&self, headers: &HeaderMap) -> bool {
+        let is_told = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == self.host.as_bytes());
+        is_told && !PAGE_HEADERS.iter().any(|name| headers.contains_key(*name))
+    }
+
     async fn next(&self) -> Reply {
         self.tell(Call::Next);
         let Some(invocation) = self.pending.lock().await.recv().await else { return future::pending().await };
@@ -207,7 +224,7 @@ impl Shared {
             .header("lambda-runtime-aws-request-id", &invocation.id)
             .header("lambda-runtime-deadline-ms", deadline.to_string())
             .header("lambda-runtime-invoked-function-arn", FUNCTION_ARN)
-            .header("lambda-runtime-trace-id", trace_id(&invocation.id));
+            .header("lambda-runtime-trace-id", trace::header(&invocation.event, &invocation.id, SystemTime::now()));
         response.body(Full::new(invocation.event)).unwrap_or_default()
     }
 
@@ -328,22 +345,15 @@ pub(crate) fn request_id() -> String {
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
-/// The root of the trace that the event of this id is in.
-pub(crate) fn trace_root(id: &str) -> String {
-    let hex: String = id.chars().filter(char::is_ascii_hexdigit).collect();
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("Root=1-{}-{}", part(0, 8), part(8, 32))
-}
-
-fn trace_id(id: &str) -> String {
-    let hex: String = id.chars().filter(char::is_ascii_hexdigit).collect();
-    format!("{};Parent={};Sampled=0", trace_root(id), hex.get(16..32).unwrap_or_default())
-}
-
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:function";
 const STREAMED_HTTP: &str = "application/vnd.awslambda.http-integration-response";
 const ERROR_TYPE_TRAILER: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY_TRAILER: &str = "lambda-runtime-function-error-body";
+
+/// What browsers send for pages and no runtime sends.
+const PAGE_HEADERS: [&str; 2] = ["origin", "sec-fetch-site"];
+
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What Lambda takes as a streamed answer: 200 MiB (Lambda quotas).
 const STREAM_LIMIT_BYTES: usize = 200 * 1024 * 1024;

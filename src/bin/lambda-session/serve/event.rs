@@ -14,10 +14,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::limits::EVENT_LIMIT_BYTES;
-use crate::runtime_api::trace_root;
 use crate::serve::front::Front;
 use crate::serve::refusal::Refusal;
 use crate::serve::request::{Grouped, Request};
+use crate::trace;
 
 /// What a request is called: by Lambda, and by the front door.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ fn add_forwarded(headers: &mut Grouped<'_>, request: &Request, ids: &Ids, scheme
     headers.insert("x-forwarded-for", vec![chain.into()]);
     headers.insert("x-forwarded-port", vec![port.to_string().into()]);
     headers.insert("x-forwarded-proto", vec![scheme.into()]);
-    headers.entry("x-amzn-trace-id").or_insert_with(|| vec![trace_root(&ids.invocation).into()]);
+    headers.entry("x-amzn-trace-id").or_insert_with(|| vec![trace::new_root(&ids.invocation, request.at).into()]);
 }
 
 /// An address as a gateway writes it.
