@@ -69,6 +69,8 @@ def answer_to(event, headers):
         return {"statusCode": 200, "isBase64Encoded": True, "body": base64.b64encode(bytes(range(256))).decode()}
     if deed == "hostile":
         return {"statusCode": 200, "headers": {"x": "a\x1b[31mb"}, "body": "c\x1b]0;d\x07\u202ee"}
+    if deed == "described":
+        return {"statusCode": 200, "statusDescription": "200 OK", "body": json.dumps("hi")}
     if deed == "size":
         return {"statusCode": 200, "body": "x" * int(text)}
     if deed == "log":

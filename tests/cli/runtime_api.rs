@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::serving::{Heard, Serving};
 
@@ -60,4 +60,33 @@ fn the_function_is_told_of_the_trace_that_its_event_names() {
             assert!(told.starts_with(&format!("{root};Parent=")), "{front}: {told}, {root}");
         }
     }
+}
+
+/// AWS streams from function URLs and REST APIs; everywhere else prelude, zeros and body are no JSON.
+#[test]
+fn an_answer_in_pieces_arrives_where_aws_takes_one() {
+    let rows = [
+        ("function-url", 200, "the function URL's invoke mode must be RESPONSE_STREAM"),
+        ("rest", 200, "the method's response transfer mode must be STREAM"),
+        ("http-api", 500, "cause: HTTP API 2.0 takes no answer in pieces"),
+        ("alb", 502, "cause: ALB takes no answer in pieces"),
+        ("alb-multi", 502, "cause: ALB with multi-value headers takes no answer in pieces"),
+    ];
+    for (front, status, word) in rows {
+        let serving = Serving::python(&["--as", front]);
+        let heard = serving.get("/stream");
+        let cookies: &[&str] = if status == 200 { &["n=1; Path=/"] } else { &[] };
+        assert_eq!((heard.status, &*heard.values("set-cookie")), (status, cookies), "{front}");
+        assert!(status != 200 || heard.text() == "in pieces", "{front}: {heard:?}");
+        serving.wait_for(word);
+    }
+}
+
+#[test]
+fn a_rest_api_refuses_an_answer_with_a_key_that_it_does_not_know() {
+    let serving = Serving::python(&["--as", "rest"]);
+    assert_eq!(serving.get("/described").told(), (502, r#"{"message": "Internal server error"}"#));
+    serving.wait_for("cause: a REST API refuses an answer with `statusDescription`");
+    let serving = Serving::python(&["--as", "http-api"]);
+    assert_eq!(serving.get("/described").json(), json!("hi"));
 }

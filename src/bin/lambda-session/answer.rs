@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::event::Kind;
+use crate::place::Place;
 
 /// An HTTP answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +30,15 @@ impl Answer {
     pub(crate) fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| format!("the answer is not JSON: {error}"))?;
         match (kind, value) {
-            (_, Value::Object(answer)) if answer.contains_key("statusCode") => Self::read(kind, &answer),
+            (_, Value::Object(answer)) if answer.contains_key("statusCode") => {
+                let other = answer.keys().find(|key| kind == Kind::Rest && !REST_KEYS.contains(&key.as_str()));
+                match other {
+                    Some(key) => {
+                        Err(format!("a REST API refuses an answer with `{key}`: it knows {}", REST_KEYS.join(", ")))
+                    }
+                    None => Self::read(kind, &answer, |place| kind.reads(place)),
+                }
+            }
             // With payload format 2.0 a gateway takes anything else as the body of a 200.
             (Kind::HttpApi | Kind::FunctionUrl, value) => Ok(Self::inferred(value)),
             (_, Value::Object(_)) => Err("the answer has no statusCode".to_owned()),
@@ -37,13 +46,25 @@ impl Answer {
         }
     }
 
-    /// Reads a streamed answer: its prelude of JSON, eight zero bytes, its body.
+    /// Reads a streamed answer: its prelude of JSON, eight zero bytes, its body; only two front doors take one.
     pub(crate) fn parse_streamed(kind: Kind, bytes: &[u8]) -> Result<Self, String> {
+        let need = match kind {
+            Kind::FunctionUrl => Some("an answer in pieces: the function URL's invoke mode must be RESPONSE_STREAM"),
+            Kind::Rest => Some("an answer in pieces: the method's response transfer mode must be STREAM"),
+            Kind::Other => None,
+            Kind::HttpApi | Kind::HttpApi1 | Kind::Alb | Kind::AlbMulti => {
+                return Err(format!("{} takes no answer in pieces", kind.name()));
+            }
+        };
         let end = bytes.windows(STREAM_DELIMITER.len()).position(|window| window == STREAM_DELIMITER);
         let end = end.ok_or("the streamed answer has no end of its prelude (eight zero bytes)")?;
         let (prelude, rest) = bytes.split_at_checked(end).unwrap_or_default();
         let body = rest.strip_prefix(STREAM_DELIMITER).unwrap_or_default();
-        let mut answer = Self::parse(kind, prelude)?;
+        let prelude: Map<String, Value> = serde_json::from_slice(prelude)
+            .map_err(|error| format!("the prelude of the answer is no JSON object: {error}"))?;
+        // A prelude has room for `cookies` also at a REST API (Lambda proxy integration with payload response streaming).
+        let mut answer = Self::read(kind, &prelude, |place| kind == Kind::Rest || kind.reads(place))?;
+        answer.notes.extend(need.map(str::to_owned));
         answer.body = match std::str::from_utf8(body) {
             Ok(text) => Body::Text(text.to_owned()),
             Err(_) => Body::Bytes(body.to_owned()),
@@ -65,20 +86,14 @@ impl Answer {
         }
     }
 
-    fn read(kind: Kind, answer: &Map<String, Value>) -> Result<Self, String> {
+    /// Reads an answer of which `kind` reads the places that `reads` says.
+    fn read(kind: Kind, answer: &Map<String, Value>, reads: impl Fn(Place) -> bool) -> Result<Self, String> {
         let mut read = Self {
             status: status(answer.get("statusCode"))?,
             headers: Vec::new(),
             set_cookies: Vec::new(),
             body: body(answer)?,
             notes: Vec::new(),
-        };
-        let reads = |place| match kind {
-            Kind::HttpApi | Kind::FunctionUrl => matches!(place, Place::Headers | Place::Cookies),
-            Kind::Rest => matches!(place, Place::Headers | Place::Multi),
-            Kind::Alb => matches!(place, Place::Headers),
-            Kind::AlbMulti => matches!(place, Place::Multi),
-            Kind::Other => true,
         };
         for place in [Place::Cookies, Place::Multi, Place::Headers] {
             let pairs = place.pairs(answer)?;
@@ -110,59 +125,6 @@ impl Answer {
     }
 }
 
-/// Where in its answer a function can put headers.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Cookies,
-    Headers,
-    Multi,
-}
-
-impl Place {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cookies => "cookies",
-            Self::Headers => "headers",
-            Self::Multi => "multiValueHeaders",
-        }
-    }
-
-    fn pairs(self, answer: &Map<String, Value>) -> Result<Vec<(String, String)>, String> {
-        let wrong = || format!("`{}` in the answer has the wrong shape", self.name());
-        let value = match answer.get(self.name()) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
-            Some(value) => value,
-        };
-        if let Self::Cookies = self {
-            let list = value.as_array().ok_or_else(wrong)?;
-            return list.iter().map(|line| Ok(("set-cookie".to_owned(), text(line).ok_or_else(wrong)?))).collect();
-        }
-        let mut pairs = Vec::new();
-        for (name, value) in value.as_object().ok_or_else(wrong)? {
-            let values = match (self, value) {
-                (Self::Multi, Value::Array(values)) => values.as_slice(),
-                (Self::Multi, _) => return Err(wrong()),
-                (_, value) => std::slice::from_ref(value),
-            };
-            for value in values.iter().filter(|value| !value.is_null()) {
-                pairs.push((name.to_ascii_lowercase(), text(value).ok_or_else(wrong)?));
-            }
-        }
-        Ok(pairs)
-    }
-
-    /// Whether the same cookie also stands in the map that `kind` does read.
-    fn has_twin(self, kind: Kind, answer: &Map<String, Value>, line: &str) -> bool {
-        let other = match (kind, self) {
-            (Kind::AlbMulti, _) | (Kind::Rest, Self::Cookies) => Self::Multi,
-            (Kind::HttpApi | Kind::FunctionUrl, _) => Self::Cookies,
-            _ => Self::Headers,
-        };
-        let pairs = other.pairs(answer).unwrap_or_default();
-        pairs.iter().any(|(name, value)| name == "set-cookie" && value == line)
-    }
-}
-
 fn status(value: Option<&Value>) -> Result<u16, String> {
     let number = match value {
         Some(Value::Number(number)) => number.as_u64(),
@@ -190,13 +152,9 @@ fn body(answer: &Map<String, Value>) -> Result<Body, String> {
     }
 }
 
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    }
-}
+/// All that a REST API takes; with anything else an answer is malformed to it. An HTTP API passes over what it does not know
+/// (both as in AWS's own SAM CLI, `local start-api`).
+const REST_KEYS: [&str; 5] = ["statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"];
 
 /// Between prelude and body of a streamed answer.
 const STREAM_DELIMITER: &[u8] = &[0; 8];
@@ -233,7 +191,13 @@ mod tests {
             ("REST", Kind::Rest, &multi, &["a=1", "b=2"], &[]),
             ("REST, header", Kind::Rest, &single, &["a=1"], &[]),
             ("REST, both", Kind::Rest, &both, &["a=1", "b=2"], &[]),
-            ("REST, cookies", Kind::Rest, &cookies, &[], &["sets cookies in `cookies`, which REST 1.0 does not read"]),
+            (
+                "1.0, cookies",
+                Kind::HttpApi1,
+                &cookies,
+                &[],
+                &["sets cookies in `cookies`, which HTTP API 1.0 does not read"],
+            ),
             ("ALB", Kind::Alb, &single, &["a=1"], &[]),
             (
                 "ALB, both",
@@ -293,6 +257,12 @@ mod tests {
                 r#"{"statusCode":200,"headers":{"a":[]}}"#,
                 "`headers` in the answer has the wrong shape",
             ),
+            (
+                "cookies",
+                Kind::Rest,
+                r#"{"statusCode":200,"cookies":["a=1"]}"#,
+                "a REST API refuses an answer with `cookies`: it knows statusCode, headers, multiValueHeaders, body, isBase64Encoded",
+            ),
             ("body", Kind::Rest, r#"{"statusCode":200,"body":{}}"#, "`body` in the answer is not a string"),
             (
                 "base64",
@@ -327,12 +297,33 @@ mod tests {
     }
 
     #[test]
-    fn a_streamed_answer_is_read() {
-        let mut bytes = br#"{"statusCode":200,"cookies":["a=1"]}"#.to_vec();
+    fn a_streamed_answer_is_read_where_aws_takes_one() {
+        let url = "an answer in pieces: the function URL's invoke mode must be RESPONSE_STREAM";
+        let rest = "an answer in pieces: the method's response transfer mode must be STREAM";
+        let rows: [(Kind, Result<(Texts<'_>, Texts<'_>), &str>); 7] = [
+            (
+                Kind::FunctionUrl,
+                Ok((&["a=1"], &["sets a cookie in `multiValueHeaders`, which function URL does not read", url])),
+            ),
+            (Kind::Rest, Ok((&["a=1", "b=2"], &[rest]))),
+            (Kind::Other, Ok((&["a=1", "b=2"], &[]))),
+            (Kind::HttpApi, Err("HTTP API 2.0 takes no answer in pieces")),
+            (Kind::HttpApi1, Err("HTTP API 1.0 takes no answer in pieces")),
+            (Kind::Alb, Err("ALB takes no answer in pieces")),
+            (Kind::AlbMulti, Err("ALB with multi-value headers takes no answer in pieces")),
+        ];
+        let mut bytes = br#"{"statusCode":200,"cookies":["a=1"],"multiValueHeaders":{"Set-Cookie":["b=2"]}}"#.to_vec();
         bytes.extend([0; 8]);
         bytes.extend(b"hello");
-        let answer = Answer::parse_streamed(Kind::FunctionUrl, &bytes).unwrap();
-        assert_eq!((answer.set_cookies, answer.body), (strings(&["a=1"]), Body::Text("hello".into())));
-        assert!(Answer::parse_streamed(Kind::FunctionUrl, b"{}").is_err());
+        for (kind, expected) in rows {
+            let read = Answer::parse_streamed(kind, &bytes);
+            let read = read.map(|answer| (answer.set_cookies, answer.body, answer.notes));
+            let expected =
+                expected.map(|(cookies, notes)| (strings(cookies), Body::Text("hello".into()), strings(notes)));
+            assert_eq!(read, expected.map_err(str::to_owned), "{kind:?}");
+        }
+        for cut in ["{}", "[]\0\0\0\0\0\0\0\0", "{}\0\0\0\0\0\0\0\0"] {
+            assert!(Answer::parse_streamed(Kind::FunctionUrl, cut.as_bytes()).is_err(), "{cut:?}");
+        }
     }
 }

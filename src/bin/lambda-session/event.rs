@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     HttpApi,
     FunctionUrl,
     Rest,
+    /// Payload format 1.0, which has the shape of a REST API's.
+    HttpApi1,
     Alb,
     AlbMulti,
     /// None that is known here: sent as it is, without cookies.
@@ -46,6 +48,7 @@ impl Kind {
             Self::HttpApi => "HTTP API 2.0",
             Self::FunctionUrl => "function URL",
             Self::Rest => "REST 1.0",
+            Self::HttpApi1 => "HTTP API 1.0",
             Self::Alb => "ALB",
             Self::AlbMulti => "ALB with multi-value headers",
             Self::Other => "unknown event",
@@ -57,16 +60,21 @@ impl Kind {
         if context.contains_key("elb") {
             return if is_object(event, "multiValueHeaders") { Self::AlbMulti } else { Self::Alb };
         }
-        if event.get("version").and_then(Value::as_str) == Some("2.0") {
+        let version = event.get("version").and_then(Value::as_str);
+        if version == Some("2.0") {
             let domain = context.get("domainName").and_then(Value::as_str).unwrap_or_default();
             return if domain.contains(".lambda-url.") { Self::FunctionUrl } else { Self::HttpApi };
         }
-        if event.get("httpMethod").is_some_and(Value::is_string) { Self::Rest } else { Self::Other }
+        match event.get("httpMethod").is_some_and(Value::is_string) {
+            true if version == Some("1.0") => Self::HttpApi1,
+            true => Self::Rest,
+            false => Self::Other,
+        }
     }
 
     /// Which map of headers counts in such an event: the several-valued one, or that of plain values.
     fn reads_multi(self) -> bool {
-        matches!(self, Self::Rest | Self::AlbMulti)
+        matches!(self, Self::Rest | Self::HttpApi1 | Self::AlbMulti)
     }
 }
 
@@ -98,7 +106,7 @@ impl Event {
         let host = without_port(host.as_deref().unwrap_or("localhost").trim()).to_ascii_lowercase();
         let secure = match self.kind {
             // These have no plain http.
-            Kind::HttpApi | Kind::FunctionUrl | Kind::Rest => true,
+            Kind::HttpApi | Kind::FunctionUrl | Kind::Rest | Kind::HttpApi1 => true,
             Kind::Alb | Kind::AlbMulti | Kind::Other => {
                 self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
                     || jar::is_loopback(&host)
@@ -126,7 +134,7 @@ impl Event {
         let path = match self.kind {
             Kind::HttpApi | Kind::FunctionUrl => self.string("/rawPath"),
             // The browser's path has the stage in it, `path` has not.
-            Kind::Rest => self.string("/requestContext/path").or_else(|| self.string("/path")),
+            Kind::Rest | Kind::HttpApi1 => self.string("/requestContext/path").or_else(|| self.string("/path")),
             _ => self.string("/path"),
         };
         path.filter(|path| path.starts_with('/')).unwrap_or("/")
@@ -174,7 +182,7 @@ impl Event {
                     put_header(&mut event, "headers", "cookie", one);
                 }
             }
-            Kind::Rest => {
+            Kind::Rest | Kind::HttpApi1 => {
                 put_header(&mut event, "headers", "Cookie", one);
                 put_header(&mut event, "multiValueHeaders", "Cookie", many);
             }

@@ -59,6 +59,7 @@ fn an_event_is_known_by_its_shape() {
         ("HTTP API", http_api(), Kind::HttpApi, Some("GET /posts")),
         ("function URL", function_url(), Kind::FunctionUrl, Some("GET /posts")),
         ("REST", rest(), Kind::Rest, Some("POST /prod/posts")),
+        ("HTTP API, 1.0", with(rest(), "/version", json!("1.0")), Kind::HttpApi1, Some("POST /prod/posts")),
         ("ALB", alb(), Kind::Alb, Some("GET /posts")),
         ("ALB, several values", alb_multi(), Kind::AlbMulti, Some("GET /posts")),
         ("a ping", json!({}), Kind::Other, None),

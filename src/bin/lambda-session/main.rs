@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod outcome;
 mod output;
+mod place;
 mod posted;
 mod pretty;
 mod program;

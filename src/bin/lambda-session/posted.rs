@@ -12,20 +12,22 @@ pub(crate) fn read_answer(kind: Kind, posted: &Posted, notes: &mut Vec<String>) 
     let too_large = |size: usize, limit: usize| {
         (FaultKind::TooLarge, format!("an answer of {size} bytes is over the limit of {limit} bytes"))
     };
-    let nonsense = |reason| (FaultKind::Nonsense, reason);
-    let (bytes, answer) = match posted {
+    let answer = match posted {
         Posted::TooLarge(limit, size) => return Err(too_large(*size, *limit)),
         Posted::Broken(error) => return Err((FaultKind::FunctionError, format!("the stream broke off: {error}"))),
-        Posted::Streamed(bytes) => return Answer::parse_streamed(kind, bytes).map_err(nonsense),
-        Posted::Whole(bytes) => (bytes, Answer::parse(kind, bytes)),
+        Posted::Streamed(bytes) => Answer::parse_streamed(kind, bytes),
+        Posted::Whole(bytes) if matches!(kind, Kind::Alb | Kind::AlbMulti) && bytes.len() > ALB_LIMIT_BYTES => {
+            return Err(too_large(bytes.len(), ALB_LIMIT_BYTES));
+        }
+        Posted::Whole(bytes) => {
+            if bytes.len() >= LARGE_BYTES {
+                let size = bytes.len();
+                notes.push(format!("an answer of {size} bytes comes near the limit of {ANSWER_LIMIT_BYTES} bytes"));
+            }
+            Answer::parse(kind, bytes)
+        }
     };
-    if matches!(kind, Kind::Alb | Kind::AlbMulti) && bytes.len() > ALB_LIMIT_BYTES {
-        return Err(too_large(bytes.len(), ALB_LIMIT_BYTES));
-    }
-    if bytes.len() >= LARGE_BYTES {
-        notes.push(format!("an answer of {} bytes comes near the limit of {ANSWER_LIMIT_BYTES} bytes", bytes.len()));
-    }
-    let mut answer = answer.map_err(nonsense)?;
+    let mut answer = answer.map_err(|reason| (FaultKind::Nonsense, reason))?;
     notes.append(&mut answer.notes);
     Ok(answer)
 }
