@@ -1,6 +1,5 @@
 //! What the function writes: passed on to our standard error line by line, and its end kept for reports.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -88,13 +87,14 @@ async fn pass_on(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>, 
 }
 
 fn show(prefix: &Mutex<String>, line: &mut Vec<u8>) {
-    if !line.ends_with(b"\n") {
-        line.push(b'\n');
-    }
-    // One write a line, so that lines of two streams do not mix; standard error may be closed.
-    let whole = [prefix.lock().unwrap_or_else(PoisonError::into_inner).as_bytes(), line].concat();
-    let _ = io::stderr().write_all(&whole);
+    output::tell(passed_on(&prefix.lock().unwrap_or_else(PoisonError::into_inner), line));
     line.clear();
+}
+
+/// A line as it is passed on: what a stranger got the function to write must not play with the terminal.
+fn passed_on(prefix: &str, line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+    format!("{prefix}{}", output::harmless_in_colour(text.strip_suffix('\r').unwrap_or(&text)))
 }
 
 fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
@@ -114,6 +114,19 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_keeps_its_colours_and_nothing_else_of_the_terminals() {
+        let rows: [(&[u8], &str); 4] = [
+            (b"words\n", "f | words"),
+            (b"\x1b[31mred\x1b[0m\r\n", "f | \x1b[31mred\x1b[0m"),
+            (b"\x1b]52;c;AAAA\x07\x1b[2J\n", "f | \\u001b]52;c;AAAA\\u0007\\u001b[2J"),
+            (b"caf\xe9", "f | caf\u{fffd}"),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(passed_on("f | ", line), expected);
+        }
+    }
 
     #[test]
     fn only_the_end_is_kept() {

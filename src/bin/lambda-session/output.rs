@@ -128,6 +128,40 @@ pub(crate) fn harmless(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// `text` as [`harmless`], but colours stay: the sequences `ESC [ … m` of digits and semicolons.
+pub(crate) fn harmless_in_colour(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (index, piece) in text.split(ESCAPE).enumerate() {
+        let plain = match colour_length(piece) {
+            _ if index == 0 => piece,
+            0 => {
+                out.push_str(&harmless(ESCAPE));
+                piece
+            }
+            length => {
+                let (colour, plain) = piece.split_at_checked(length).unwrap_or_default();
+                out.push_str(ESCAPE);
+                out.push_str(colour);
+                plain
+            }
+        };
+        out.push_str(&harmless(plain));
+    }
+    out
+}
+
+/// The length of what stands after the escape character of a colour; 0 if that is none.
+fn colour_length(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix('[') else { return 0 };
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(rest.len());
+    match rest.get(end..).is_some_and(|rest| rest.starts_with('m')) {
+        true => end.saturating_add("[m".len()),
+        false => 0,
+    }
+}
+
+const ESCAPE: &str = "\u{1b}";
+
 /// `text` on one line: as [`harmless`], and line ends and tabs are escaped too.
 pub(crate) fn one_line(text: &str) -> String {
     escaped(text, |_| false)
@@ -175,6 +209,15 @@ mod tests {
         ];
         for (name, text, expected) in rows {
             assert_eq!(harmless(text), expected, "{name}");
+        }
+        for (text, expected) in [
+            ("\u{1b}[1;31mred\u{1b}[0m \u{1b}[m", "\u{1b}[1;31mred\u{1b}[0m \u{1b}[m"),
+            ("\u{1b}[2J\u{1b}[31", "\\u001b[2J\\u001b[31"),
+            ("\u{1b}\u{1b}[1m\u{1b}", "\\u001b\u{1b}[1m\\u001b"),
+            ("\u{1b}]0;title\u{7}\r\t\u{202e}", "\\u001b]0;title\\u0007\\u000d\t\\u202e"),
+            ("[31m plain", "[31m plain"),
+        ] {
+            assert_eq!(harmless_in_colour(text), expected);
         }
         assert_eq!(one_line("a\nb\tc"), "a\\u000ab\\u0009c");
     }
