@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::function::Fault;
+use crate::output::tell;
 use crate::runtime_api::Posted;
 
 /// A directory that takes every exchange. Its files hold cookies and bodies, so only their owner may read them.
@@ -28,6 +29,12 @@ impl Recorder {
     /// Opens `directory`, which is made if it is not there; numbers go on where those in it end.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        if fs::metadata(directory)?.permissions().mode() & OTHERS_WRITE != 0 {
+            let shown = directory.display();
+            tell(format!(
+                "lambda-session: others may write into {shown}, and `invoke` would play it: chmod go-w {shown}"
+            ));
+        }
         let mut last = 0;
         for entry in fs::read_dir(directory)? {
             let name = entry?.file_name();
@@ -37,12 +44,18 @@ impl Recorder {
         Ok(Self { directory: directory.to_owned(), last: AtomicU64::new(last) })
     }
 
-    /// Writes the event of a request, and says what the exchange is called.
+    /// Writes the event of a request, and says what the exchange is called. Another `serve` may record here as well: a name
+    /// that it took is its own.
     pub(super) fn event(&self, method: &str, path: &str, event: &[u8]) -> io::Result<Name> {
-        let number = self.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let name = Name(format!("{number:04}-{method}{}", slug(path)));
-        self.write(&name, "event", event)?;
-        Ok(name)
+        let mut tries = 1..=MOST_TRIES;
+        loop {
+            let number = self.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let name = Name(format!("{number:04}{}{}", slug(method), slug(path)));
+            match self.write(&name, "event", event) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries.next().is_some() => {}
+                written => return written.map(|()| name),
+            }
+        }
     }
 
     /// Writes what the function made of it.
@@ -65,7 +78,7 @@ impl Recorder {
     }
 }
 
-/// A path as a part of a file's name.
+/// A method or a path as a part of a file's name.
 fn slug(path: &str) -> String {
     let plain: String = path.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
     let parts: Vec<_> = plain.split('-').filter(|part| !part.is_empty()).collect();
@@ -74,6 +87,12 @@ fn slug(path: &str) -> String {
 }
 
 const SLUG_CHARACTERS: usize = 48;
+
+/// How many names may be taken before something else must be wrong.
+const MOST_TRIES: u32 = 1_000;
+
+/// Write permission for group and others.
+const OTHERS_WRITE: u32 = 0o022;
 
 #[cfg(test)]
 mod tests {
@@ -92,5 +111,23 @@ mod tests {
             assert_eq!(slug(path), expected, "{path}");
         }
         assert_eq!(slug(&"/x".repeat(100)).len(), SLUG_CHARACTERS);
+    }
+
+    #[test]
+    fn two_that_record_in_one_directory_lose_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorders = [(); 2].map(|()| Recorder::open(directory.path()).unwrap());
+        let method = "M-SEARCH".repeat(40);
+        let names: Vec<_> = (0_u8..6)
+            .map(|index| {
+                let recorder = recorders.get(usize::from(index % 2)).unwrap();
+                recorder.event(&method, "/a", &[index]).unwrap().0
+            })
+            .collect();
+        for (index, name) in names.iter().enumerate() {
+            let event = fs::read(directory.path().join(format!("{name}.event.json"))).unwrap();
+            assert_eq!(event, [u8::try_from(index).unwrap()], "{name}");
+        }
+        assert!(names.iter().all(|name| name.len() <= 4 + 2 * SLUG_CHARACTERS), "{names:?}");
     }
 }
