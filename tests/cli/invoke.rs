@@ -113,7 +113,14 @@ fn the_function_finds_what_lambda_gives_it() {
     place.event("0.json", &get("/environment"));
     let python = python();
     let arguments = ["invoke", "--json", "--bootstrap", python.to_str().unwrap(), "0.json"];
-    let ran = place.run_with("", &[("AWS_REGION", "eu-west-1"), ("MINE", "1"), ("_HANDLER", "other")], &arguments);
+    let variables = [
+        ("AWS_REGION", "eu-west-1"),
+        ("MINE", "1"),
+        ("_HANDLER", "other"),
+        ("TZ", "Europe/Vienna"),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "4"),
+    ];
+    let ran = place.run_with("", &variables, &arguments);
     let seen = body(&ran);
     let rows = [
         ("AWS_LAMBDA_FUNCTION_NAME", "function"),
@@ -132,6 +139,7 @@ fn the_function_finds_what_lambda_gives_it() {
     for (name, expected) in rows {
         assert_eq!(seen[name], json!(expected), "{name}");
     }
+    assert_eq!(seen["AWS_LAMBDA_MAX_CONCURRENCY"], Value::Null, "events come one at a time");
     assert!(seen["AWS_LAMBDA_RUNTIME_API"].as_str().unwrap().starts_with("127.0.0.1:"));
 }
 

@@ -36,7 +36,7 @@ impl Environment {
         let root = program.parent().unwrap_or(Path::new("/"));
         let handler = program.file_stem().unwrap_or(program.as_os_str());
         let region = OsString::from(self.region().unwrap_or_else(|| "us-east-1".to_owned()));
-        let lambda: [(&str, OsString); 12] = [
+        let lambda: [(&str, OsString); 11] = [
             ("AWS_LAMBDA_FUNCTION_NAME", "function".into()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".into()),
@@ -48,7 +48,6 @@ impl Environment {
             ("LAMBDA_TASK_ROOT", root.into()),
             ("LAMBDA_RUNTIME_DIR", root.into()),
             ("_HANDLER", handler.into()),
-            ("TZ", ":UTC".into()),
         ];
         // What looks like Lambda to the function is this machine all the same, where a memcached may run beside it.
         let is_memcached = |store: String| store.trim().eq_ignore_ascii_case("memcached");
@@ -57,7 +56,9 @@ impl Environment {
         let lambda = lambda.into_iter().chain(beside).map(|(name, value)| (OsString::from(name), value));
         let files = self.files.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         // The later of two wins in the child: a file may set what Lambda would, the process environment anything.
-        lambda.chain(files).filter(|(name, _)| env::var_os(name).is_none()).collect()
+        let unset = lambda.chain(files).filter(|(name, _)| env::var_os(name).is_none());
+        // But for the clock: Lambda reserves that variable, and the time zone of who develops is not the one it will run in.
+        unset.chain([("TZ".into(), ":UTC".into())]).collect()
     }
 }
 

@@ -82,6 +82,8 @@ impl Function {
         command
             .envs(launch.variables.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", api.address())
+            // Here events come one at a time: a runtime that polled for more would take one that nobody waits for.
+            .env_remove("AWS_LAMBDA_MAX_CONCURRENCY")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
