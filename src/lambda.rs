@@ -11,6 +11,7 @@
 
 mod adapter;
 mod answer;
+mod contained;
 mod event;
 mod payload;
 mod streamed;
@@ -70,7 +71,8 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`] outside of Lambda; [`ErrorKind::Event`] when Lambda's runtime API cannot be reached any more.
+/// [`ErrorKind::Config`] outside of Lambda; [`ErrorKind::Event`] when Lambda's runtime API cannot be reached any more. On
+/// Managed Instances lambda_runtime 1.5 logs that and polls on, and this never returns.
 pub async fn run<S, B>(service: S) -> Result<(), Error>
 where
     S: Service<Request, Response = Response<B>> + Clone + Send + 'static,
@@ -94,7 +96,9 @@ where
 ///
 /// In pieces are answered a function URL, whose invoke mode must be `RESPONSE_STREAM`, and a REST API, whose method must
 /// have the response transfer mode `STREAM`. HTTP APIs and ALBs take no pieces: their events are answered whole, as [`run`]
-/// does, by the same binary. A body that breaks off half way is logged; the visitor's answer ends with a line that says so.
+/// does, by the same binary. A body that breaks off half way is logged, as is one that panics; the visitor's answer ends with a
+/// line that says so. Two things lambda_runtime 1.5 does otherwise than [`run`], each with a warning once a minute: an answer
+/// without a content type becomes `application/octet-stream`, and a header that is not ASCII is lost.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), lambda_session::Error> {

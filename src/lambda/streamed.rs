@@ -6,15 +6,14 @@
 
 use std::{
     cell::RefCell,
-    error::Error as StdError,
     fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderValue, Response, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyDataStream, BodyExt, combinators::UnsyncBoxBody};
 use lambda_runtime::{
@@ -24,10 +23,15 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::dispatcher::{self, DefaultGuard, Dispatch};
-use tracing::error;
+use tracing::warn;
 
 use super::adapter::{Asked, Reply};
-use super::answer::{Answer, ended_early, joined, text};
+use super::answer::{Answer, joined, text};
+use super::contained::{Contained, Cut};
+use crate::notice::Notice;
+
+static FOREIGN_HEADER: Notice = Notice::new();
+static UNTYPED: Notice = Notice::new();
 
 /// An answer in pieces, or whole where whoever asks can take no other.
 pub(super) enum Streamed {
@@ -37,10 +41,6 @@ pub(super) enum Streamed {
 
 /// The pieces of a body.
 pub(super) type Pieces = BodyDataStream<UnsyncBoxBody<Bytes, Cut>>;
-
-/// A body that broke off. What lambda_runtime makes of it reaches the visitor, so it says no more than that.
-#[derive(Debug)]
-pub(super) struct Cut;
 
 impl<B> Reply<B> for Streamed
 where
@@ -58,19 +58,34 @@ where
             cookies: parts.headers.get_all(header::SET_COOKIE).iter().map(|line| text(line).into_owned()).collect(),
             headers: one_value_a_name(&parts.headers),
         };
-        let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-        let body = body.map_err(|error| {
-            error!("{}", ended_early(error));
-            Cut
-        });
-        Ok(Self::Pieces(prelude, BodyDataStream::new(body.boxed_unsync())))
+        if is_untyped(&prelude) && UNTYPED.is_due_now() {
+            warn!(
+                "an answer in pieces has no content type: it becomes application/octet-stream, which browsers download"
+            );
+        }
+        Ok(Self::Pieces(prelude, BodyDataStream::new(Contained::new(body).boxed_unsync())))
     }
 }
 
 /// The headers but for cookies, repeated ones joined: a prelude has one value a name.
 fn one_value_a_name(headers: &HeaderMap) -> HeaderMap {
     let names = headers.keys().filter(|name| *name != header::SET_COOKIE);
-    names.filter_map(|name| Some((name.clone(), HeaderValue::from_str(&joined(headers, name)).ok()?))).collect()
+    names.filter_map(|name| Some((name.clone(), ascii(name, &joined(headers, name))?))).collect()
+}
+
+/// lambda_runtime writes a value that is not ASCII as `[]`.
+fn ascii(name: &HeaderName, value: &str) -> Option<HeaderValue> {
+    let value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok());
+    if value.is_none() && FOREIGN_HEADER.is_due_now() {
+        warn!("the header {name} of an answer in pieces is not ASCII, and so dropped: encode its value");
+    }
+    value
+}
+
+/// Whether a visitor gets a body of which nobody says what it is.
+fn is_untyped(prelude: &MetadataPrelude) -> bool {
+    let has_body = prelude.status_code.is_success() && prelude.status_code != StatusCode::NO_CONTENT;
+    has_body && !prelude.headers.contains_key(header::CONTENT_TYPE)
 }
 
 impl IntoFunctionResponse<Answer, Pieces> for Streamed {
@@ -85,14 +100,6 @@ impl IntoFunctionResponse<Answer, Pieces> for Streamed {
     }
 }
 
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body of the answer ended early")
-    }
-}
-
-impl StdError for Cut {}
-
 thread_local! {
     /// While it is there, nothing on this thread is logged.
     static HUSH: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
@@ -101,7 +108,18 @@ thread_local! {
 /// Silences this thread until the [`Hushed`] around it has been polled: the next thing that lambda_runtime does with a
 /// prelude is to write it into the log at TRACE, cookies and all.
 fn hush() {
+    // A guard puts back what it found: an older one must be gone before.
+    drop(HUSH.take());
     HUSH.set(Some(dispatcher::set_default(&Dispatch::none())));
+}
+
+/// Ends a [`hush`] when it is dropped.
+struct Unhush;
+
+impl Drop for Unhush {
+    fn drop(&mut self) {
+        drop(HUSH.take());
+    }
 }
 
 /// Ends a [`hush`] with the poll in which it began.
@@ -145,8 +163,44 @@ impl<F: Future> Future for HushedFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let polled = self.project().inner.poll(cx);
-        drop(HUSH.take());
-        polled
+        let _unhush = Unhush;
+        self.project().inner.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::task::Waker;
+
+    use tracing::subscriber::NoSubscriber;
+
+    use super::*;
+
+    fn is_silent() -> bool {
+        dispatcher::get_default(|dispatch| dispatch.is::<NoSubscriber>())
+    }
+
+    #[test]
+    fn a_thread_that_was_silenced_speaks_again() {
+        let _log = dispatcher::set_default(&Dispatch::new(tracing_subscriber::registry()));
+        let mut twice = Box::pin(HushedFuture {
+            inner: async {
+                hush();
+                hush();
+                assert!(is_silent());
+            },
+        });
+        assert!(twice.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(!is_silent());
+
+        let mut panics = Box::pin(HushedFuture {
+            inner: async {
+                hush();
+                assert!(!is_silent(), "as asked");
+            },
+        });
+        let polled = catch_unwind(AssertUnwindSafe(|| panics.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        assert!(polled.is_err() && !is_silent());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use lambda_session::{Error, Session, SessionLayer};
 use serde_json::{Value, json};
@@ -52,7 +52,9 @@ impl http_body::Body for Pieces {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        let piece = self.0.poll_recv(cx);
+        assert!(!matches!(&piece, Poll::Ready(Some(Ok(data))) if data == "panic"), "as asked");
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 
@@ -79,9 +81,10 @@ async fn answer(request: Request<lambda_http::Body>, go: Arc<Notify>) -> Result<
         None
     };
     let (sender, receiver) = mpsc::channel(1);
+    let deed = path.clone();
     tokio::spawn(async move {
         sender.send(Ok("first\n".into())).await.unwrap();
-        match path.as_str() {
+        match deed.as_str() {
             "/pieces" => {
                 go.notified().await;
                 sender.send(Ok("second\n".into())).await.unwrap();
@@ -91,11 +94,16 @@ async fn answer(request: Request<lambda_http::Body>, go: Arc<Notify>) -> Result<
                 let said = late.map_or_else(|error| format!("{:?}: {error}\n", error.kind()), |_| "had it\n".into());
                 sender.send(Ok(said.into())).await.unwrap();
             }
+            "/panic" => sender.send(Ok("panic".into())).await.unwrap(),
             "/broken" => sender.send(Err(Broken)).await.unwrap(),
             _ => {}
         }
         drop(held);
     });
+    if path == "/bare" {
+        let response = Response::builder().header("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        return Ok(response.body(Body::new(Pieces(receiver))).unwrap());
+    }
     let response = Response::builder()
         .header("content-type", "text/plain; charset=utf-8")
         .header("set-cookie", "theme=dark")
@@ -177,17 +185,39 @@ async fn a_session_after_the_head_is_a_clear_error() {
     assert!(log.contains("a session outlived the handler it was given to"), "{log}");
 }
 
-/// A body that breaks off does not look whole; why it broke is in the log and nowhere else.
+/// A body that breaks off, or panics, does not look whole; why it broke is in the log and nowhere else.
 #[tokio::test]
 async fn a_body_that_breaks_off_does_not_look_whole() {
     let function = Function::start(ROLE_HERE, TEST, &[]).await;
-    let mut answering = function.send("broken", &event(URL, "/broken", &[]));
-    let (_, mut body) = prelude(&mut answering).await;
-    body.extend(answering.rest().await);
-    let body = String::from_utf8(body).unwrap();
-    assert!(body.starts_with("first\nLambda-Runtime-Function-Error-Type: Runtime.StreamError"), "{body}");
+    for path in ["/broken", "/panic"] {
+        let mut answering = function.send("broken", &event(URL, path, &[]));
+        let (_, mut body) = prelude(&mut answering).await;
+        body.extend(answering.rest().await);
+        let body = String::from_utf8(body).unwrap();
+        let said = body.strip_prefix("first\nLambda-Runtime-Function-Error-Type: Runtime.StreamError\r\n");
+        assert_eq!(said.map(|said| said.matches('\n').count()), Some(1), "{path}: once, and nothing more: {body}");
+    }
     let log = function.stop().await;
-    assert!(log.contains("the body of the answer ended early: table reports is gone"), "{log}");
+    for cause in ["table reports is gone", "it panicked"] {
+        assert_eq!(log.matches(&format!("the body of the answer ended early: {cause}")).count(), 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_head_in_pieces_cannot_say_is_told_once_a_minute() {
+    let function = Function::start(ROLE_HERE, TEST, &[]).await;
+    for _ in 0..2 {
+        let mut answering = function.send("bare", &event(URL, "/bare", &[]));
+        let (head, _) = prelude(&mut answering).await;
+        answering.rest().await;
+        let headers =
+            json!({"content-type": "application/octet-stream", "vary": "Cookie", "cache-control": "no-store"});
+        assert_eq!(head["headers"], headers);
+    }
+    let log = function.stop().await;
+    for words in ["the header x-latin of an answer in pieces is not ASCII", "an answer in pieces has no content type"] {
+        assert_eq!(log.matches(words).count(), 1, "{log}");
+    }
 }
 
 /// An HTTP API and a load balancer take no pieces: the same function answers them whole.
