@@ -187,7 +187,7 @@ def brief(value):
 def main():
     records = os.path.join(SCRATCH, f"served-{KIND}")
     serve = subprocess.Popen(
-        [os.environ["CLI"], "serve", "--bootstrap", "e2e/parrot.py", "--as", KIND, "--port", "0", "--record", records, "--environments", "1"],
+        [os.environ["CLI"], "serve", "--bootstrap", "e2e/parrot.py", "--as", KIND, "--port", "0", "--host", URL.hostname, "--record", records, "--environments", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -39,6 +39,8 @@ mod runtime_api;
 mod secret;
 #[path = "cli/serve.rs"]
 mod serve;
+#[path = "cli/serve_guard.rs"]
+mod serve_guard;
 #[path = "cli/serve_page.rs"]
 mod serve_page;
 #[path = "cli/serve_watch.rs"]

@@ -73,6 +73,16 @@ def answer_to(event, headers):
         return {"statusCode": 200, "statusDescription": "200 OK", "body": json.dumps("hi")}
     if deed == "size":
         return {"statusCode": 200, "body": "x" * int(text)}
+    if deed == "wait":
+        while not os.path.exists(text):
+            time.sleep(0.01)
+        return with_cookies(event, {"statusCode": 200, "body": "at last"}, ["late=1"])
+    if deed == "process":
+        return {"statusCode": 200, "body": str(os.getpid())}
+    if deed == "flood":
+        sys.stderr.write(("x" * 99 + "\n") * int(text))
+        sys.stderr.flush()
+        return {"statusCode": 200, "body": "written"}
     if deed == "log":
         print("words on standard output", flush=True)
         print("words on standard error", file=sys.stderr, flush=True)

@@ -310,7 +310,7 @@ fn a_port_that_is_taken_and_a_function_that_is_not_there_are_ends_with_3() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_interrupt_ends_every_instance_at_once() {
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let mut serving = Serving::python(&[]);
         let files = ["one", "two"].map(|file| serving.place.path(file));
         let _streams = files.each_ref().map(|file| {

@@ -38,11 +38,18 @@ impl Serving {
 
     pub(crate) fn started(place: Place, mut command: Command) -> Self {
         let log = fs::File::create(place.path("log")).unwrap();
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.stderr(log);
+        Self::with_errors_set(place, command)
+    }
+
+    /// Where the command's standard error leads elsewhere than to the log.
+    pub(crate) fn with_errors_set(place: Place, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut greeting = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
         let port = greeting.split([':', ' ']).nth(2).and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("{greeting:?}: {}", fs::read_to_string(place.path("log")).unwrap()));
+        let port = port
+            .unwrap_or_else(|| panic!("{greeting:?}: {}", fs::read_to_string(place.path("log")).unwrap_or_default()));
         Self { place, child, port, greeting }
     }
 

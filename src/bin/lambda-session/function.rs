@@ -101,7 +101,7 @@ impl Function {
             Ok(Happening::Call(Call::Next)) => return Ok(function),
             Ok(Happening::Call(Call::InitFailed { error } | Call::Failed { error, .. })) => StartError::Reported(error),
             Ok(Happening::Call(_)) => StartError::Reported(FunctionError::default()),
-            Ok(Happening::Ended(status)) => StartError::Ended(status),
+            Ok(Happening::Ended { status, .. }) => StartError::Ended(status),
             Err(_) => StartError::Silent(launch.limit),
         };
         function.stop().await;
@@ -134,9 +134,9 @@ impl Function {
                     break (Err(Fault::Reported(error)), Instant::now());
                 }
                 (Some(Happening::Call(Call::Next)), _) => {}
-                (Some(Happening::Ended(status)), Some(_)) => break (Err(Fault::Ended(status)), Instant::now()),
+                (Some(Happening::Ended { at, status }), Some(_)) => break (Err(Fault::Ended(status)), at),
                 (None, Some(_)) => break (Err(Fault::TimedOut(limit)), Instant::now()),
-                (Some(Happening::Ended(status)), None) => return Err(NotTaken(Some(status))),
+                (Some(Happening::Ended { status, .. }), None) => return Err(NotTaken(Some(status))),
                 (None, None) => return Err(NotTaken(None)),
             }
         };
@@ -155,7 +155,7 @@ impl Function {
             // By its next poll it has written all of it.
             _ => match time::timeout(limit, self.happening()).await {
                 Ok(Happening::Call(_)) => Settled::Ready,
-                Ok(Happening::Ended(status)) => Settled::Ended(status),
+                Ok(Happening::Ended { status, .. }) => Settled::Ended(status),
                 Err(_) => Settled::Silent,
             },
         }
@@ -193,10 +193,11 @@ impl Function {
             biased;
             Some(call) = self.api.calls.recv() => Happening::Call(call),
             status = self.child.wait() => {
+                let at = Instant::now();
                 // What it posted just before it ended may still be on its way through our server.
                 match time::timeout(LAST_WORDS_LIMIT, self.api.calls.recv()).await {
                     Ok(Some(call)) => Happening::Call(call),
-                    _ => Happening::Ended(status.unwrap_or_default()),
+                    _ => Happening::Ended { at, status: status.unwrap_or_default() },
                 }
             }
         }
@@ -205,7 +206,7 @@ impl Function {
 
 enum Happening {
     Call(Call),
-    Ended(ExitStatus),
+    Ended { at: Instant, status: ExitStatus },
 }
 
 impl fmt::Display for StartError {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::answer::Answer;
 use crate::change::Change;
+use crate::ends::Ends;
 use crate::environment::Environment;
 use crate::event::{Dressed, Event, Kind};
 use crate::function::Launch;
@@ -78,22 +78,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<Answers, Failu
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let stopped = |error| Failure::Environment(format!("cannot listen for signals: {error}"));
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
+        let mut ends = Ends::listen()?;
         tokio::select! {
             ended = run.all(&events, out) => ended,
-            number = first_of(&mut interrupt, &mut terminate) => Ok(Answers::Interrupted(number)),
+            number = ends.first() => Ok(Answers::Interrupted(number)),
         }
         // Dropping the run stops the function.
     })
-}
-
-async fn first_of(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
-    tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
-    }
 }
 
 struct Run {

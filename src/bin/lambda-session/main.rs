@@ -5,6 +5,7 @@ mod capture;
 mod change;
 mod doctor;
 mod duration;
+mod ends;
 mod environment;
 mod event;
 mod facts;
@@ -32,6 +33,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod set_cookie;
+mod spool;
 mod trace;
 
 use std::process::ExitCode;
@@ -120,6 +122,7 @@ fn main() -> ExitCode {
             ENVIRONMENT
         }
     });
+    output::finish();
     ExitCode::from(code)
 }
 

@@ -3,7 +3,10 @@
 use std::env;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use crate::spool::Spool;
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -98,8 +101,31 @@ impl Style {
 
 /// Writes one line to standard error, in one piece; it may be closed as well.
 pub(crate) fn tell(text: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let line = format!("{text}\n");
+    match SPOOL.get() {
+        Some(spool) => spool.put(&line),
+        None => _ = io::stderr().write_all(line.as_bytes()),
+    }
 }
+
+/// From now on nobody who tells waits for whoever reads standard error.
+pub(crate) fn spool() {
+    // Without a thread it is written as before.
+    if let Ok(spool) = Spool::start(io::stderr()) {
+        let _ = SPOOL.set(spool);
+    }
+}
+
+/// Gives what was told last a moment to be written.
+pub(crate) fn finish() {
+    if let Some(spool) = SPOOL.get() {
+        spool.drain(LAST_WORDS_LIMIT);
+    }
+}
+
+static SPOOL: OnceLock<Spool> = OnceLock::new();
+
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 
 /// `text` as the prefix of a line that the function wrote.
 pub(crate) fn function_prefix(text: &str) -> String {

@@ -3,6 +3,7 @@
 mod event;
 mod front;
 mod gateway;
+mod hosts;
 mod instances;
 mod ledger;
 mod listen;
@@ -20,16 +21,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_session::config::Variables;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::duration;
+use crate::ends::Ends;
 use crate::environment::Environment;
 use crate::function::Launch;
 use crate::limits::START_LIMIT;
-use crate::output::{Failure, Out, one_line, tell};
+use crate::output::{self, Failure, Out, one_line, tell};
 use crate::program::program;
 use crate::serve::front::Front;
 use crate::serve::gateway::Gateway;
+use crate::serve::hosts::Hosts;
 use crate::serve::instances::Instances;
 use crate::serve::ledger::Ledger;
 use crate::serve::record::Recorder;
@@ -47,6 +50,10 @@ pub(crate) struct Arguments {
     /// The port of localhost to listen at; 0 takes one that is free
     #[arg(long, default_value_t = 3000)]
     port: u16,
+
+    /// Answer to this host name as well, besides localhost, *.localhost and loopback addresses; may be given often
+    #[arg(long = "host", value_name = "NAME", value_parser = hosts::parse)]
+    hosts: Vec<String>,
 
     /// The front door of AWS to stand for
     #[arg(long = "as", value_name = "FRONT", value_enum, default_value = "http-api")]
@@ -125,6 +132,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
     });
     let gateway = Gateway {
         front: arguments.front,
+        hosts: Hosts::new(&arguments.hosts),
         patience: arguments.gateway_timeout.or(arguments.front.patience()),
         limit: arguments.timeout,
         gate: Gate::before(plan.as_ref()),
@@ -132,6 +140,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Out) -> Result<(), Failure> {
         ledger: Ledger::new(sessions),
         recorder: recorder.transpose()?,
     };
+    output::spool();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
     // Dropping the runtime drops all that is under way, and so stops every instance.
@@ -144,24 +153,26 @@ async fn serve(
     arguments: &Arguments,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let stopped = |error| Failure::Environment(format!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
+    let mut ends = Ends::listen()?;
     let port = arguments.port;
     let listeners = listen::bind(port).await.map_err(|error| taken(port, &error))?;
     let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(port, |address| address.port());
+    let (mut listening, room) = (JoinSet::new(), listen::room());
     for listener in listeners {
-        tokio::spawn(listen::serve(listener, Arc::clone(&gateway)));
+        listening.spawn(listen::serve(listener, Arc::clone(&room), Arc::clone(&gateway)));
     }
-    out.line(format!("http://localhost:{port} is an {}; Ctrl-C ends it", arguments.front.kind().name()))?;
-    out.flush()?;
+    let greeting = format!("http://localhost:{port} is an {}; Ctrl-C ends it", arguments.front.kind().name());
+    match out.line(greeting).and_then(|()| out.flush()) {
+        // Whoever knows the port needs no greeting.
+        Err(Failure::Closed) => {}
+        greeted => greeted?,
+    }
     if let Some((plan, setup)) = watched {
         tokio::spawn(watch::watch(plan, setup, Arc::clone(&gateway)));
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    ends.first().await;
+    // Nobody comes in any more, to whom an instance would be given.
+    listening.shutdown().await;
     gateway.instances.stop().await;
     Ok(())
 }
@@ -181,7 +192,8 @@ Examples:
   lambda-session serve --record visits          and later: lambda-session invoke visits/*.event.json
 
 Each request becomes an event as AWS shapes it, and each answer goes back by AWS's rules and limits.
-It listens on 127.0.0.1 and [::1] alone. What the function writes goes to standard error, each line
+It listens on 127.0.0.1 and [::1] alone, and answers to the names of this machine and --host NAME
+alone: no site whose name leads here gets to the function. What the function writes goes to standard error, each line
 with the start of its request's id, between START, END and REPORT as in Lambda's log.
 Where the environment does not set them, the function gets the variables of .env.local and .env.
 With --watch requests wait while the function is built; after a build that failed the old one answers.
@@ -190,4 +202,4 @@ A browser, and curl, keep Secure and __Host- cookies of http://localhost.
 http://localhost:3000/_session shows the browser's session and what the last requests did to it.
 It is for this machine alone; values show after a click, and to curl not at all.
 
-Exit codes: 0 stopped by Ctrl-C or SIGTERM; 2 usage; 3 the port is taken, or there is no function.";
+Exit codes: 0 stopped by Ctrl-C, SIGTERM or SIGHUP; 2 usage; 3 the port is taken, or there is no function.";

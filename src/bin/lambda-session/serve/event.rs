@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use crate::limits::EVENT_LIMIT_BYTES;
 use crate::serve::front::Front;
-use crate::serve::refusal::Refusal;
+use crate::serve::refusal::{Excess, Refusal};
 use crate::serve::request::{Grouped, Request};
 use crate::trace;
 
@@ -35,7 +35,11 @@ pub(super) fn event(front: Front, request: &Request, ids: &Ids) -> Result<Bytes,
         Front::Alb => alb::event(request, ids),
         Front::AlbMulti => alb::multi_event(request, ids),
     };
-    if bytes.len() > EVENT_LIMIT_BYTES { Err(Refusal::LargeBody) } else { Ok(bytes.into()) }
+    if bytes.len() > EVENT_LIMIT_BYTES {
+        let (what, bytes, limit) = ("the event", bytes.len(), EVENT_LIMIT_BYTES);
+        return Err(Refusal::LargeBody(Excess { what, bytes, limit }));
+    }
+    Ok(bytes.into())
 }
 
 fn json(event: &impl Serialize) -> Vec<u8> {

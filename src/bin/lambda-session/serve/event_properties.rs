@@ -7,6 +7,7 @@ use lambda_session::lambda::{Event, Kind};
 use proptest::prelude::*;
 
 use super::*;
+use crate::serve::event::http_api::NO_PATH;
 
 const FRONTS: [(Front, Kind); 5] = [
     (Front::HttpApi, Kind::HttpApi),
@@ -73,7 +74,7 @@ proptest! {
                 Ok(bytes) => bytes,
                 Err(refusal) => {
                     let is_proxy = method == "CONNECT" || method == "TRACE";
-                    let expected = if is_proxy { Refusal::Method } else { Refusal::BadRequest };
+                    let expected = if is_proxy { Refusal::Method } else { Refusal::BadRequest(NO_PATH) };
                     prop_assert_eq!(refusal, expected);
                     // All paths are good but those that an HTTP API cannot decode.
                     prop_assert!(is_proxy || front == Front::HttpApi);

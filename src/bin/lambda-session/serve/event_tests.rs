@@ -7,7 +7,8 @@ use http::request::Parts;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::serve::event::http_api::decoded_path;
+use crate::serve::event::http_api::{NO_PATH, decoded_path};
+use crate::serve::request::{NO_TARGET, UPGRADE};
 
 /// `line` is method and target; `headers` a line each.
 fn request(front: Front, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Request, Refusal> {
@@ -229,15 +230,23 @@ fn a_request_that_no_front_door_takes_is_refused() {
     let long = "x".repeat(10_240);
     let large = "x".repeat(65_536);
     let host = ("host", "localhost");
-    let rows: [(Front, &str, Lines<'_>, Refusal); 8] = [
-        (Front::HttpApi, "GET /", &[], Refusal::BadRequest),
-        (Front::HttpApi, "GET /", &[host, ("host", "other")], Refusal::BadRequest),
-        (Front::HttpApi, "OPTIONS *", &[host], Refusal::BadRequest),
-        (Front::HttpApi, "CONNECT localhost:3000", &[host], Refusal::BadRequest),
+    let large_head = |what, bytes, limit| Refusal::LargeHead(Excess { what, bytes, limit });
+    let all = "request line and headers";
+    let target = "/".repeat(16_384);
+    let line = format!("GET {target}");
+    let rows: [(Front, &str, Lines<'_>, Refusal); 12] = [
+        (Front::HttpApi, "GET /", &[], Refusal::BadRequest(NO_TARGET)),
+        (Front::HttpApi, "GET /", &[host, ("host", "other")], Refusal::BadRequest(NO_TARGET)),
+        (Front::HttpApi, "OPTIONS *", &[host], Refusal::BadRequest(NO_TARGET)),
+        (Front::HttpApi, "CONNECT localhost:3000", &[host], Refusal::BadRequest(NO_TARGET)),
         (Front::Alb, "TRACE /", &[host], Refusal::Method),
-        (Front::HttpApi, "GET /", &[host, ("cookie", &long)], Refusal::LargeHead),
-        (Front::Rest, "GET /", &[host, ("cookie", &long)], Refusal::LargeHead),
-        (Front::AlbMulti, "GET /", &[host, ("cookie", &large)], Refusal::LargeHead),
+        (Front::HttpApi, "GET /", &[host, ("cookie", &long)], large_head(all, 10_284, 10_240)),
+        (Front::Rest, "GET /", &[host, ("cookie", &long)], large_head(all, 10_284, 10_240)),
+        (Front::AlbMulti, "GET /", &[host, ("cookie", &large)], large_head(all, 65_580, 65_536)),
+        (Front::Alb, "GET /", &[host, ("cookie", &large[..16_384])], large_head("a header", 16_394, 16_384)),
+        (Front::Alb, &line, &[host], large_head("a request line", 16_400, 16_384)),
+        (Front::AlbMulti, "GET /", &[host, ("upgrade", "websocket")], Refusal::BadRequest(UPGRADE)),
+        (Front::HttpApi, "GET /%zz%ff", &[host], Refusal::BadRequest(NO_PATH)),
     ];
     for (front, line, headers, expected) in rows {
         let refused = request(front, line, headers, b"").and_then(|request| event(front, &request, &ids()).map(drop));

@@ -61,4 +61,18 @@ impl Front {
             Self::FunctionUrl => None,
         }
     }
+
+    /// What it takes as the request line, and as one header: 16,384 bytes behind a load balancer (Application Load Balancer quotas).
+    pub(super) fn line_limit_bytes(self) -> Option<usize> {
+        self.is_load_balancer().then_some(16_384)
+    }
+
+    /// What it takes as the headers of an answer: 32,768 bytes behind a load balancer (its quotas, entire response header).
+    pub(super) fn answer_head_limit_bytes(self) -> Option<usize> {
+        self.is_load_balancer().then_some(32_768)
+    }
+
+    pub(super) fn is_load_balancer(self) -> bool {
+        matches!(self, Self::Alb | Self::AlbMulti)
+    }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::function::{Ending, Fault, Function, Launch, NotTaken, Settled, StartError};
 use crate::runtime_api::Invocation;
+use crate::serve::log;
 
 /// Up to so many running functions.
 #[derive(Debug)]
@@ -70,9 +71,15 @@ impl Instances {
         Ok(Instance { function, generation, started, _place: place })
     }
 
-    /// Gives `instance` an event. One that has ended since its last event is started again, as Lambda does.
-    pub(super) async fn invoke(&self, instance: &mut Instance, invocation: &Invocation) -> Result<Ending, StartError> {
+    /// Gives `instance` an event. One that has ended since its last event is started again, as Lambda does, which is a note.
+    pub(super) async fn invoke(
+        &self,
+        instance: &mut Instance,
+        invocation: &Invocation,
+        notes: &mut Vec<String>,
+    ) -> Result<Ending, StartError> {
         loop {
+            instance.function.label(log::prefix(&invocation.id));
             let status = match instance.function.invoke(invocation.clone()).await {
                 Ok(ending) => return Ok(ending),
                 Err(NotTaken(status)) => status,
@@ -81,6 +88,10 @@ impl Instances {
                 let fault = status.map_or(Fault::TimedOut(invocation.limit), Fault::Ended);
                 return Ok(Ending { result: Err(fault), took: Duration::ZERO });
             }
+            notes.push(match status {
+                Some(status) => format!("the function had ended after the event before ({status}); started again"),
+                None => "the function asked for no other event; stopped and started again".to_owned(),
+            });
             let (launch, generation) = {
                 let state = self.state();
                 (Arc::clone(&state.launch), state.generation)
@@ -134,10 +145,6 @@ impl Instances {
 }
 
 impl Instance {
-    pub(super) fn label(&self, prefix: String) {
-        self.function.label(prefix);
-    }
-
     pub(super) fn output(&self) -> String {
         self.function.output()
     }

@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::serve::gateway::Gateway;
@@ -26,12 +27,25 @@ pub(super) async fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-/// Serves whoever connects, until it is dropped.
-pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+/// Room for the connections of all listeners.
+pub(super) fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_CONNECTIONS))
+}
+
+/// Serves whoever connects while there is `room`, until it is dropped.
+pub(super) async fn serve(listener: TcpListener, room: Arc<Semaphore>, gateway: Arc<Gateway>) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     loop {
+        // Nobody closes the semaphore. Who finds no room waits in the system's queue.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, peer)) => _ = tokio::spawn(converse(stream, peer.ip(), port, Arc::clone(&gateway))),
+            Ok((stream, peer)) => {
+                let conversation = converse(stream, peer.ip(), port, Arc::clone(&gateway));
+                tokio::spawn(async move {
+                    conversation.await;
+                    drop(place);
+                });
+            }
             // Out of descriptors, most likely: they come back.
             Err(_) => time::sleep(PAUSE).await,
         }
@@ -49,6 +63,9 @@ async fn converse(stream: TcpStream, peer: IpAddr, port: u16, gateway: Arc<Gatew
     // A client that breaks off is no news.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
+
+/// Half of the files that a process may usually have open (1,024): the other half is for the functions.
+const MAX_CONNECTIONS: usize = 512;
 
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -31,7 +31,7 @@ pub(super) fn told(request: &str, status: u16, change: Option<&Change>) -> Strin
     let has_session = |change: &&Change| change.before != Seen::Nothing || change.after.is_some();
     let word = change.filter(is_seen).filter(has_session).map(Change::word);
     let session = word.map(|word| format!(", session: {word}")).unwrap_or_default();
-    format!("{} -> {status}{session}", one_line(request))
+    format!("{} -> {status}{session}", brief(request))
 }
 
 fn report(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Option<u64>) -> String {
@@ -44,6 +44,20 @@ fn report(id: &str, took: Duration, started: Option<Duration>, memory_bytes: Opt
     format!(
         "REPORT RequestId: {id}\tDuration: {took}\tBilled Duration: {billed} ms\tMemory Size: 128 MB\tMax Memory Used: {memory}{init}"
     )
+}
+
+/// The line of a request that never was an event: `cause` is why.
+pub(super) fn refused(request: &str, status: u16, cause: &str) {
+    tell(paint_error(Style::Note, &format!("refused {} with {status}: {}", brief(request), brief(cause))));
+}
+
+/// `text` on one line, of bounded length: it comes from the function, or from a stranger.
+fn brief(text: &str) -> String {
+    let start: String = text.chars().take(BRIEF_CHARACTERS).collect();
+    match text.len().saturating_sub(start.len()) {
+        0 => one_line(text),
+        more => format!("{}… and {more} bytes more", one_line(&start)),
+    }
 }
 
 /// A request that the function did not answer: what was asked, why, what the browser got, and the function's last words.
@@ -65,9 +79,9 @@ impl Trouble<'_> {
 
     fn block(&self) -> String {
         let after = self.after.map(|span| format!(" after {}", spoken(span))).unwrap_or_default();
-        let head = format!("{} | no answer to {}", short(self.id), one_line(self.request));
+        let head = format!("{} | no answer to {}", short(self.id), brief(self.request));
         let mut block = paint_error(Style::Bad, &head);
-        block.push_str(&format!("\n    cause: {}{after}", one_line(self.cause)));
+        block.push_str(&format!("\n    cause: {}{after}", brief(self.cause)));
         block.push_str(&format!("\n    the browser got: {}", self.status));
         let lines: Vec<&str> = self.output.lines().collect();
         for (index, line) in lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).enumerate() {
@@ -80,7 +94,7 @@ impl Trouble<'_> {
 
 /// Something about the answer to the event `id` that deserves a word.
 pub(super) fn note(id: &str, text: &str) {
-    tell(paint_error(Style::Note, &format!("{} | note: {}", short(id), one_line(text))));
+    tell(paint_error(Style::Note, &format!("{} | note: {}", short(id), brief(text))));
 }
 
 /// The most memory that `process` has used, in bytes, where the system says.
@@ -100,6 +114,9 @@ fn short(id: &str) -> &str {
 }
 
 const LAST_LINES: usize = 5;
+
+/// Some lines of a terminal.
+const BRIEF_CHARACTERS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +153,13 @@ mod tests {
             let change = change.map(|(before, after)| Change { before, after });
             assert_eq!(told("GET /", 200, change.as_ref()), expected);
         }
+    }
+
+    #[test]
+    fn a_long_cause_is_cut() {
+        let told = brief(&"ü\n".repeat(1_000_000));
+        assert!(told.starts_with("ü\\u000aü") && told.ends_with("ü\\u000a… and 2998500 bytes more"), "{}", told.len());
+        assert_eq!(brief("short"), "short");
     }
 
     #[test]

@@ -3,30 +3,57 @@
 use http::{Response, StatusCode};
 
 use crate::serve::front::Front;
-use crate::serve::reply::Reply;
+use crate::serve::reply::{Reply, id_header};
 
 /// Why a request gets an answer that is not the function's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// No request that a function is asked with.
-    BadRequest,
+    /// No request that a function is asked with, for this reason.
+    BadRequest(&'static str),
+    /// It was sent to a host that is not this machine.
+    Host,
     Method,
-    /// Request line and headers are over the limit.
-    LargeHead,
+    /// The request line, a header or all of them are over the limit.
+    LargeHead(Excess),
     /// The body, or the event that holds it, is over the limit.
-    LargeBody,
+    LargeBody(Excess),
     /// The function failed, or what it posted is no HTTP answer.
     NoAnswer,
     /// The front door did not wait any longer.
     Impatient,
 }
 
+/// So much of something, and how much of it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    pub(super) what: &'static str,
+    pub(super) bytes: usize,
+    pub(super) limit: usize,
+}
+
 impl Refusal {
-    /// Its answer, in the words of `front`.
-    pub(super) fn reply(self, front: Front) -> Reply {
+    /// Its answer, in the words of `front`, which calls the request `id`.
+    pub(super) fn reply(self, front: Front, id: &str) -> Reply {
         let (status, kind, body) = self.parts(front);
-        let response = Response::builder().status(status).header("content-type", kind);
+        let mut response = Response::builder().status(status).header("content-type", kind);
+        if let Some(name) = id_header(front) {
+            response = response.header(name, id);
+        }
         response.body(body.into()).unwrap_or_default()
+    }
+
+    /// Why, for whoever develops the function.
+    pub(super) fn cause(self) -> String {
+        match self {
+            Self::BadRequest(reason) => reason.to_owned(),
+            Self::Host => "its Host is not this machine; serve --host NAME answers to another".to_owned(),
+            Self::Method => "no front door takes this method".to_owned(),
+            Self::LargeHead(Excess { what, bytes, limit }) | Self::LargeBody(Excess { what, bytes, limit }) => {
+                format!("{what} of {bytes} bytes, over the limit of {limit} bytes")
+            }
+            Self::NoAnswer => "the function gave no answer".to_owned(),
+            Self::Impatient => "the front door waited no longer".to_owned(),
+        }
     }
 
     pub(super) fn status(self, front: Front) -> StatusCode {
@@ -64,10 +91,11 @@ impl Refusal {
     /// status.
     fn of_http_api(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Host => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
-            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::LargeHead(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
             Self::NoAnswer => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
             Self::Impatient => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
         }
@@ -76,10 +104,11 @@ impl Refusal {
     /// API Gateway's gateway responses of a REST API: `INTEGRATION_FAILURE`, `INTEGRATION_TIMEOUT`, `REQUEST_TOO_LARGE`.
     fn of_rest(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Host => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
-            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
+            Self::LargeHead(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
             Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal server error"),
             Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out"),
         }
@@ -87,10 +116,11 @@ impl Refusal {
 
     fn of_function_url(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Host => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
-            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::LargeHead(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
+            Self::LargeBody(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
             Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
             Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
         }
@@ -100,9 +130,10 @@ impl Refusal {
     /// function that fails.
     fn of_alb(self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::LargeHead => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::LargeHead(_) => StatusCode::BAD_REQUEST,
+            Self::Host => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LargeBody(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoAnswer => StatusCode::BAD_GATEWAY,
             Self::Impatient => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -115,13 +146,16 @@ const JSON: &str = "application/json";
 mod tests {
     use super::*;
 
+    const BODY: Excess = Excess { what: "a body", bytes: 3, limit: 2 };
+
     #[test]
     fn a_failing_function_is_met_in_each_front_doors_own_words() {
         let html = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
         let rows = [
             (Front::HttpApi, Refusal::NoAnswer, 500, r#"{"message":"Internal Server Error"}"#),
             (Front::HttpApi, Refusal::Impatient, 503, r#"{"message":"Service Unavailable"}"#),
-            (Front::HttpApi, Refusal::LargeBody, 413, r#"{"message":"Request Entity Too Large"}"#),
+            (Front::HttpApi, Refusal::LargeBody(BODY), 413, r#"{"message":"Request Entity Too Large"}"#),
+            (Front::HttpApi, Refusal::Host, 403, r#"{"message":"Forbidden"}"#),
             (Front::Rest, Refusal::NoAnswer, 502, r#"{"message": "Internal server error"}"#),
             (Front::Rest, Refusal::Impatient, 504, r#"{"message": "Endpoint request timed out"}"#),
             (Front::FunctionUrl, Refusal::NoAnswer, 502, "Internal Server Error"),
@@ -131,6 +165,18 @@ mod tests {
         for (front, refusal, status, body) in rows {
             let (seen, _, text) = refusal.parts(front);
             assert_eq!((seen.as_u16(), text.as_str()), (status, body), "{front:?} {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_too_much() {
+        assert_eq!(Refusal::LargeBody(BODY).cause(), "a body of 3 bytes, over the limit of 2 bytes");
+    }
+
+    #[test]
+    fn a_front_door_names_the_request_that_it_refuses() {
+        for (front, name) in [(Front::HttpApi, "apigw-requestid"), (Front::Rest, "x-amzn-requestid")] {
+            assert_eq!(Refusal::NoAnswer.reply(front, "id").headers()[name], "id", "{front:?}");
         }
     }
 }

@@ -1,20 +1,27 @@
 //! The function's answer as the front door hands it to the browser.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::answer::{Answer, Body};
 use crate::serve::front::Front;
-use crate::serve::request::HOP_BY_HOP;
+use crate::serve::request::{HEADER_LINE_BYTES, HOP_BY_HOP};
 
 /// What goes back over HTTP.
 pub(super) type Reply = Response<Full<Bytes>>;
 
-/// Turns `answer` to a request of `method` into what `front` sends, and notes what the browser does not get; `None` where no
-/// front door takes such an answer. `id` is the front door's own for the request.
-pub(super) fn reply(front: Front, method: &str, answer: Answer, id: &str, notes: &mut Vec<String>) -> Option<Reply> {
-    let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational())?;
+/// Turns `answer` to a request of `method` into what `front` sends, and notes what the browser does not get; or why `front` takes
+/// no such answer. `id` is the front door's own for the request.
+pub(super) fn reply(
+    front: Front,
+    method: &str,
+    answer: Answer,
+    id: &str,
+    notes: &mut Vec<String>,
+) -> Result<Reply, String> {
+    let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational());
+    let status = status.ok_or_else(|| format!("{} is no status of an answer", answer.status))?;
     let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
     let is_head = method == Method::HEAD.as_str();
     let body = match answer.body {
@@ -28,6 +35,10 @@ pub(super) fn reply(front: Front, method: &str, answer: Answer, id: &str, notes:
     for (name, value) in &answer.headers {
         // The length is counted here, but for HEAD, where only the function knows it.
         if HOP_BY_HOP.contains(&name.as_str()) || (name == "content-length" && (!is_head || is_bodiless)) {
+            continue;
+        }
+        if name == "content-length" && (headers.contains_key(name) || value.parse::<u64>().is_err()) {
+            notes.push("a second `content-length`, or one that is no number: dropped".to_owned());
             continue;
         }
         let name = if front == Front::Rest && REMAPPED.contains(&name.as_str()) {
@@ -50,10 +61,27 @@ pub(super) fn reply(front: Front, method: &str, answer: Answer, id: &str, notes:
     if !headers.contains_key("content-type") && !is_bodiless {
         headers.insert("content-type", HeaderValue::from_static(default_type(front)));
     }
+    check_size(front, headers, notes)?;
     if let (Some(name), Ok(id)) = (id_header(front), HeaderValue::from_str(id)) {
         headers.insert(name, id);
     }
-    Some(response)
+    Ok(response)
+}
+
+/// Whether `front` takes so many headers. What a load balancer does with more is not documented: it is taken for an answer that it
+/// cannot read, and what API Gateway does is not known either.
+fn check_size(front: Front, headers: &HeaderMap, notes: &mut Vec<String>) -> Result<(), String> {
+    let sizes = headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+    let size = sizes.fold(0_usize, |sum, size| sum.saturating_add(size).saturating_add(HEADER_LINE_BYTES));
+    if let Some(limit) = front.answer_head_limit_bytes().filter(|limit| size > *limit) {
+        return Err(format!("headers of {size} bytes are over a load balancer's limit of {limit} bytes"));
+    }
+    if let Some(limit) = front.head_limit_bytes().filter(|limit| size > *limit) {
+        notes.push(format!(
+            "headers of {size} bytes: API Gateway documents {limit} bytes for a request, and none for an answer"
+        ));
+    }
+    Ok(())
 }
 
 /// A load balancer without multi-value headers is sure to pass on one `Set-Cookie` only: the one spelled plainly, which comes last.
@@ -80,7 +108,7 @@ fn default_type(front: Front) -> &'static str {
 }
 
 /// The header in which the front door names the request.
-fn id_header(front: Front) -> Option<&'static str> {
+pub(super) fn id_header(front: Front) -> Option<&'static str> {
     match front {
         Front::HttpApi => Some("apigw-requestid"),
         Front::Rest | Front::FunctionUrl => Some("x-amzn-requestid"),
@@ -121,8 +149,9 @@ mod tests {
     fn headers_go_back_by_the_front_doors_rules() {
         let challenge: &[_] = &[("www-authenticate", "Basic"), ("content-type", "text/html")];
         let joined: &[_] = &[("transfer-encoding", "chunked"), ("connection", "close"), ("content-length", "9")];
+        let lengths: &[_] = &[("content-length", "many"), ("content-length", "9"), ("content-length", "10")];
         type Row<'a> = (&'a str, Front, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-        let rows: [Row<'_>; 7] = [
+        let rows: [Row<'_>; 8] = [
             ("a type is said", Front::HttpApi, "GET", &[], &["content-type: text/plain; charset=utf-8"]),
             ("another", Front::FunctionUrl, "GET", &[], &["content-type: application/json"]),
             ("a third", Front::Alb, "GET", &[], &[OCTETS]),
@@ -135,6 +164,7 @@ mod tests {
                 &["x-amzn-remapped-www-authenticate: Basic", "content-type: text/html"],
             ),
             ("the connection is ours", Front::Alb, "GET", joined, &[OCTETS]),
+            ("one length", Front::Alb, "HEAD", lengths, &["content-length: 9", OCTETS]),
             ("only the function knows the length", Front::Alb, "HEAD", joined, &["content-length: 9", OCTETS]),
         ];
         for (name, front, method, headers, expected) in rows {
@@ -162,6 +192,20 @@ mod tests {
         assert_eq!((lines, notes.len()), (vec!["w: 1".to_owned(), OCTETS.to_owned()], 3));
     }
 
+    #[test]
+    fn a_load_balancer_takes_so_many_headers_and_api_gateway_gets_a_word() {
+        let long = "x".repeat(16_000);
+        let headers: &[_] = &[("a", &*long), ("b", &long), ("c", &long)];
+        let mut notes = Vec::new();
+        let refused = reply(Front::Alb, "GET", answer(headers, &[], ""), "id", &mut notes).map(drop);
+        let size = 3 * (16_000 + 5) + OCTETS.len() + 2;
+        assert_eq!(refused, Err(format!("headers of {size} bytes are over a load balancer's limit of 32768 bytes")));
+        assert!(reply(Front::AlbMulti, "GET", answer(&headers[..2], &[], ""), "id", &mut notes).is_ok());
+        assert_eq!(notes.len(), 0);
+        assert_eq!(told(Front::HttpApi, "GET", answer(headers, &[], "")).1.len(), 1);
+        assert_eq!(told(Front::FunctionUrl, "GET", answer(headers, &[], "")).1.len(), 0);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -177,7 +221,7 @@ mod tests {
                 let (headers, set_cookies) = (headers.clone(), set_cookies.clone());
                 let answer = Answer { status, headers, set_cookies, body, notes: Vec::new() };
                 let reply = reply(front, if is_head { "HEAD" } else { "GET" }, answer, "id", &mut Vec::new());
-                prop_assert_eq!(reply.map(|reply| reply.status().as_u16()), (status >= 200).then_some(status));
+                prop_assert_eq!(reply.ok().map(|reply| reply.status().as_u16()), (status >= 200).then_some(status));
             }
         }
     }

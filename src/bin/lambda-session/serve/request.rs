@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Version, header};
 
 use crate::event::Pair;
 use crate::serve::front::Front;
-use crate::serve::refusal::Refusal;
+use crate::serve::refusal::{Excess, Refusal};
 
 /// A request, whole.
 #[derive(Debug)]
@@ -38,7 +38,10 @@ impl Request {
         let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
         let hosts = parts.headers.get_all(header::HOST).iter().count();
         if !path.starts_with('/') || hosts != 1 {
-            return Err(Refusal::BadRequest);
+            return Err(Refusal::BadRequest(NO_TARGET));
+        }
+        if front.is_load_balancer() && parts.headers.contains_key(header::UPGRADE) {
+            return Err(Refusal::BadRequest(UPGRADE));
         }
         let method = parts.method.as_str().to_owned();
         // A load balancer says so of TRACE alone; no front door is a proxy.
@@ -47,11 +50,21 @@ impl Request {
         }
         let line =
             method.len().saturating_add(path.len()).saturating_add(query.len()).saturating_add(REQUEST_LINE_BYTES);
-        let size = parts.headers.iter().fold(line, |size, (name, value)| {
-            size.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(HEADER_LINE_BYTES)
-        });
-        if front.head_limit_bytes().is_some_and(|limit| size > limit) {
-            return Err(Refusal::LargeHead);
+        let (mut whole, mut longest) = (line, 0);
+        for (name, value) in &parts.headers {
+            let bytes = name.as_str().len().saturating_add(value.len()).saturating_add(HEADER_LINE_BYTES);
+            whole = bytes.saturating_add(whole);
+            longest = bytes.max(longest);
+        }
+        let limits = [
+            ("request line and headers", whole, front.head_limit_bytes()),
+            ("a request line", line, front.line_limit_bytes()),
+            ("a header", longest, front.line_limit_bytes()),
+        ];
+        for (what, bytes, limit) in limits {
+            if let Some(limit) = limit.filter(|limit| bytes > *limit) {
+                return Err(Refusal::LargeHead(Excess { what, bytes, limit }));
+            }
         }
         let protocol = if parts.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
         let headers = parts.headers;
@@ -98,11 +111,17 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
     }
 }
 
+/// Why a request that names no function's path, or leaves the host open, is none.
+pub(super) const NO_TARGET: &str = "it has no path, or not one Host";
+
+/// AWS answers so ("Lambda functions as targets": WebSockets are not supported).
+pub(super) const UPGRADE: &str = "a load balancer upgrades no connection to a function";
+
 /// Between method, target and version, with that and the line's end: `?`, two blanks, `HTTP/1.1`, CR LF.
 const REQUEST_LINE_BYTES: usize = 13;
 
 /// `: ` and CR LF.
-const HEADER_LINE_BYTES: usize = 4;
+pub(super) const HEADER_LINE_BYTES: usize = 4;
 
 /// Headers of one connection alone (RFC 9110, section 7.6.1), and what is answered before a body is read.
 pub(super) const HOP_BY_HOP: [&str; 8] =

@@ -57,11 +57,14 @@ struct Http<'a> {
 
 /// An HTTP API's event. It decodes the path, and refuses one that it cannot decode.
 pub(super) fn event(request: &Request, ids: &Ids) -> Result<Vec<u8>, Refusal> {
-    let path = decoded_path(&request.path).ok_or(Refusal::BadRequest)?;
+    let path = decoded_path(&request.path).ok_or(Refusal::BadRequest(NO_PATH))?;
     let host = request.host();
     let door = Door { account: ACCOUNT, api: API, domain: &host, takes_cookies_out: true };
     Ok(written(request, ids, &door, &path, &path))
 }
+
+/// Why it is refused.
+pub(super) const NO_PATH: &str = "its path cannot be decoded";
 
 /// A function URL's event: the path stays as it was sent, and cookies stand in their header as well.
 pub(super) fn function_url_event(request: &Request, ids: &Ids) -> Vec<u8> {
