@@ -166,6 +166,8 @@ mod tests {
     use super::*;
 
     type Texts<'a> = &'a [&'a str];
+    /// Cookies and notes, or why it is no answer.
+    type Read<'a> = Result<(Texts<'a>, Texts<'a>), &'a str>;
 
     fn parse(kind: Kind, answer: &Value) -> Result<Answer, String> {
         Answer::parse(kind, answer.to_string().as_bytes())
@@ -300,7 +302,7 @@ mod tests {
     fn a_streamed_answer_is_read_where_aws_takes_one() {
         let url = "an answer in pieces: the function URL's invoke mode must be RESPONSE_STREAM";
         let rest = "an answer in pieces: the method's response transfer mode must be STREAM";
-        let rows: [(Kind, Result<(Texts<'_>, Texts<'_>), &str>); 7] = [
+        let rows: [(Kind, Read<'_>); 7] = [
             (
                 Kind::FunctionUrl,
                 Ok((&["a=1"], &["sets a cookie in `multiValueHeaders`, which function URL does not read", url])),
