@@ -32,7 +32,7 @@ pub(super) async fn watch(plan: Plan, setup: Setup, gateway: Arc<Gateway>) {
         watcher.gateway.gate.rest(watcher.pause).await;
         let now = watcher.look().await;
         let is_same = now.since(&seen) == Change::Nothing;
-        watcher.gateway.gate.looked(is_same, watcher.pause < SLOW_PAUSE);
+        watcher.gateway.gate.looked(is_same);
         if is_same {
             continue;
         }
@@ -160,9 +160,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A look takes at most a fiftieth of one core, while nobody asks for one.
 const PAUSE_FACTOR: u32 = 50;
-
-/// After looks of more than 20 ms: a request would notice.
-const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two looks that must be the same.
 const SETTLING: Duration = Duration::from_millis(50);

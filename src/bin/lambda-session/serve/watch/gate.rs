@@ -19,8 +19,8 @@ pub(in crate::serve) struct Gate {
 struct State {
     is_open: bool,
     has_failed: bool,
-    /// Whether a request waits for a look of its own.
-    is_asking: bool,
+    /// Whether there is anybody to look: then a request waits for a look of its own.
+    is_watched: bool,
     /// Looks at the sources that have begun, and how many of them are over.
     begun: u64,
     done: u64,
@@ -36,19 +36,19 @@ impl Gate {
         }
     }
 
-    fn new(is_open: bool, is_asking: bool) -> Self {
-        let state = State { is_open, has_failed: false, is_asking, begun: 0, done: 0 };
+    fn new(is_open: bool, is_watched: bool) -> Self {
+        let state = State { is_open, has_failed: false, is_watched, begun: 0, done: 0 };
         Self { state: watch::Sender::new(state), wanted: Notify::new() }
     }
 
     /// Waits until it is open, and where the sources are watched, until somebody has looked at them since. Not for ever: then the
     /// old function answers.
     pub(in crate::serve) async fn pass(&self) {
-        let State { is_open, is_asking, begun, .. } = *self.state.borrow();
-        if is_open && !is_asking {
+        let State { is_open, is_watched, begun, .. } = *self.state.borrow();
+        if is_open && !is_watched {
             return;
         }
-        let due = if is_asking { begun.saturating_add(1) } else { 0 };
+        let due = if is_watched { begun.saturating_add(1) } else { 0 };
         self.wanted.notify_one();
         let mut state = self.state.subscribe();
         let _ = time::timeout(PATIENCE, state.wait_for(|state| state.is_open && state.done >= due)).await;
@@ -75,11 +75,9 @@ impl Gate {
         self.state.send_modify(|state| state.begun = state.begun.saturating_add(1));
     }
 
-    /// The look that began last is over; whether the gate stays open. A request waits for its own if looks are quick.
-    pub(super) fn looked(&self, is_open: bool, is_quick: bool) {
-        self.state.send_modify(|state| {
-            (state.is_open, state.is_asking, state.done) = (is_open, is_quick, state.begun);
-        });
+    /// The look that began last is over; whether the gate stays open.
+    pub(super) fn looked(&self, is_open: bool) {
+        self.state.send_modify(|state| (state.is_open, state.done) = (is_open, state.begun));
     }
 
     pub(super) fn open(&self) {
@@ -109,14 +107,14 @@ mod tests {
         let (gate, began) = (Gate::new(true, false), Instant::now());
         gate.pass().await;
         assert_eq!(began.elapsed(), Duration::ZERO, "nothing to wait for");
-        gate.looked(false, false);
+        gate.looked(false);
         let build = async {
             time::sleep(Duration::from_secs(7)).await;
             gate.open();
         };
         tokio::join!(gate.pass(), build);
         assert_eq!(began.elapsed(), Duration::from_secs(7));
-        gate.looked(false, false);
+        gate.looked(false);
         gate.pass().await;
         assert_eq!(began.elapsed(), Duration::from_secs(7) + PATIENCE);
     }
@@ -128,11 +126,11 @@ mod tests {
         gate.begin();
         let watcher = async {
             time::sleep(Duration::from_millis(3)).await;
-            gate.looked(true, true);
+            gate.looked(true);
             gate.rest(Duration::from_secs(60)).await;
             gate.begin();
             time::sleep(Duration::from_millis(4)).await;
-            gate.looked(false, true);
+            gate.looked(false);
             time::sleep(Duration::from_millis(5)).await;
             gate.open();
         };

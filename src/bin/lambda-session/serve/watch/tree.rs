@@ -151,7 +151,7 @@ fn is_source(path: &Path, name: &OsStr, sources: &Sources) -> bool {
 
 const TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
-/// A look at as many takes some tens of milliseconds.
+/// More than a package has sources; a person waits for a look.
 pub(super) const MOST_ENTRIES: usize = 20_000;
 
 #[cfg(test)]
