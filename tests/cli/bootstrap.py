@@ -73,7 +73,7 @@ def answer_to(event, headers):
         return {"statusCode": 200, "statusDescription": "200 OK", "body": json.dumps("hi")}
     if deed == "size":
         return {"statusCode": 200, "body": "x" * int(text)}
-    if deed == "wait":
+    if deed == "late":
         while not os.path.exists(text):
             time.sleep(0.01)
         return with_cookies(event, {"statusCode": 200, "body": "at last"}, ["late=1"])

@@ -101,7 +101,7 @@ fn a_function_that_cannot_start_is_told_with_its_reason() {
         for _ in 0..2 {
             assert_eq!(serving.get("/count").told(), (502, r#"{"message": "Internal server error"}"#), "{mode}");
         }
-        assert_eq!(serving.wait_for(cause).matches(cause).count(), 2, "{mode}");
+        assert_eq!(serving.wait_for_times(2, cause).matches(cause).count(), 2, "{mode}");
     }
 }
 

@@ -23,7 +23,6 @@ fn only_the_names_of_this_machine_and_those_that_are_given_lead_to_the_function(
     for host in ["localhost", "LOCALHOST:3000", "a.localhost", "127.0.0.1", "[::1]:3000", "shop.test:3000", "B.test"] {
         assert!(status(host), "{host}");
     }
-    let begun = serving.log().matches("START RequestId").count();
     for front in ["http-api", "alb"] {
         let serving = Serving::python(&["--as", front]);
         for host in ["evil.example", "shop.test", "localhost.evil.example", "0.0.0.0:3000"] {
@@ -36,7 +35,6 @@ fn only_the_names_of_this_machine_and_those_that_are_given_lead_to_the_function(
         let log = serving.wait_for("refused POST /count with 403: its Host is not this machine; serve --host NAME");
         assert!(!log.contains("START RequestId"), "{log}");
     }
-    assert_eq!(begun, 7);
 }
 
 #[test]
@@ -53,7 +51,7 @@ fn what_a_front_door_refuses_is_told_in_a_line() {
             &[&long],
             "",
             400,
-            "refused GET /a with 400: a header of 16396 bytes, over the limit of 16384 bytes",
+            "refused GET /a with 400: a header of 16394 bytes, over the limit of 16384 bytes",
         ),
         (
             "alb",
@@ -90,7 +88,7 @@ fn a_request_that_the_front_door_gives_up_on_leaves_its_trace() {
     let (text, length) = (file.to_str().unwrap(), file.to_str().unwrap().len());
     write!(
         first,
-        "POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
+        "POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
     )
     .unwrap();
     serving.wait_for("START RequestId");
@@ -99,17 +97,17 @@ fn a_request_that_the_front_door_gives_up_on_leaves_its_trace() {
     let log = serving.wait_for("no answer to GET /count\n");
     let waited = "cause: the front door waited no longer than 300 ms";
     for part in [
-        format!("no answer to POST /wait\n    {waited}; the function is still at it\n    the browser got: 503\n"),
+        format!("no answer to POST /late\n    {waited}; the function is still at it\n    the browser got: 503\n"),
         format!("no answer to GET /count\n    {waited}; all instances were at work\n    the browser got: 503\n"),
     ] {
         assert!(log.contains(&part), "{part} is not in {log}");
     }
     fs::write(&file, "").unwrap();
     let log = serving.wait_for("note: the function's 200 came too late");
-    assert!(log.contains("| POST /wait -> 503\n"), "{log}");
+    assert!(log.contains("| POST /late -> 503\n"), "{log}");
     assert_eq!(log.matches("START RequestId").count(), 1, "what nobody waits for is not begun: {log}");
     let page = serving.get("/_session");
-    assert!(page.text().contains("POST /wait 503 in ") && page.text().contains("GET /count 503 in "), "{page:?}");
+    assert!(page.text().contains("POST /late: 503 in ") && page.text().contains("GET /count: 503 in "), "{page:?}");
 }
 
 /// Nobody reads standard error: a terminal that is stopped (Ctrl-S), a pager.
@@ -165,6 +163,8 @@ fn a_function_that_is_started_again_between_two_events_is_told_and_its_lines_bel
     let process = serving.get("/process").text().parse().unwrap();
     serving.wait_for("REPORT");
     signal(process, "KILL");
+    // Its poll for an event is gone with it.
+    assert!(all_gone(&[process]));
     assert_eq!(serving.post("/log", "").status, 200);
     let log = serving.wait_for("the function had ended after the event before (signal: 9 (SIGKILL)); started again");
     let id = log.rsplit_once("START RequestId: ").unwrap().1.get(..8).unwrap();

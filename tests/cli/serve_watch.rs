@@ -228,11 +228,11 @@ fn a_package_of_cargo_is_built_by_cargo() {
     assert_eq!(version(), "1", "{}", serving.log());
     let manifest = project.join("Cargo.toml");
     let line = format!("watch | building: cargo build --manifest-path {} --bin shop\n", manifest.display());
-    assert!(serving.log().contains(&line), "{}", serving.log());
+    serving.wait_for(&line);
     // No Rust, but cargo knows that the program is made of it.
     fs::write(project.join("src/version.txt"), "2").unwrap();
     assert_eq!(version(), "2", "{}", serving.log());
-    assert!(serving.log().contains("version.txt changed; building"), "{}", serving.log());
+    serving.wait_for("version.txt changed; building");
     fs::write(project.join("notes.txt"), "nothing to do with it").unwrap();
     fs::write(project.join("src/main.rs"), main.replace("VERSION", "VERSION\", \"x").replace("fn main", "fn man"))
         .unwrap();

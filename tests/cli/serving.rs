@@ -60,10 +60,15 @@ impl Serving {
 
     /// Waits until the log has `text` in it.
     pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_for_times(1, text)
+    }
+
+    /// Waits until the log has it so often, or more often.
+    pub(crate) fn wait_for_times(&self, count: usize, text: &str) -> String {
         let begin = Instant::now();
         loop {
             let log = self.log();
-            if log.contains(text) {
+            if log.matches(text).count() >= count {
                 return log;
             }
             assert!(begin.elapsed() < Duration::from_secs(10), "no {text:?} in {log}");

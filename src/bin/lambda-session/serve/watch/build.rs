@@ -7,7 +7,7 @@ use std::{fmt, io};
 use tokio::process::Command;
 
 use crate::group::Group;
-use crate::output::one_line;
+use crate::output::{self, one_line};
 
 /// How the function is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ impl Build {
             }
         };
         command.current_dir(directory).stdin(Stdio::null()).stdout(io::stderr()).process_group(0);
+        // It writes to standard error itself: what was told before comes first.
+        output::finish();
         let mut child = command.spawn()?;
         let mut group = Group::of(&child);
         let status = child.wait().await?;
