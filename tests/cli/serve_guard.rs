@@ -42,7 +42,8 @@ fn what_a_front_door_refuses_is_told_in_a_line() {
     let long = format!("X-Long: {}", "x".repeat(16_384));
     let large = "x".repeat(1_048_577);
     let head = "request line and headers of ";
-    let rows: [(&str, &str, &[&str], &str, u16, &str); 6] = [
+    type Row<'a> = (&'a str, &'a str, &'a [&'a str], &'a str, u16, &'a str);
+    let rows: [Row<'_>; 6] = [
         ("http-api", "TRACE /a", &[], "", 405, "refused TRACE /a with 405: no front door takes this method"),
         ("rest", "GET /a", &[&long], "", 431, &format!("refused GET /a with 431: {head}")),
         (
