@@ -151,7 +151,7 @@ build: toolchain ## The example and the command line, as released
 
 # What `sam build` calls for the function in template.yaml.
 .PHONY: build-SessionFunction
-build-SessionFunction: toolchain
+build-SessionFunction:
 	CARGO="$(CARGO)" deploy/build.sh "$(ARTIFACTS_DIR)"
 
 .PHONY: build-tools

@@ -9,7 +9,8 @@ set -euo pipefail
 artifacts=$(realpath -m "$1")
 cd "$(dirname "$0")/.."
 
-features=${FUNCTION_FEATURES:?is given by the Makefile}
+# None is an answer too.
+features=${FUNCTION_FEATURES?is given by the Makefile}
 # The glibc of Amazon Linux 2023, on which provided.al2023 runs.
 glibc=2.34
 
@@ -36,6 +37,8 @@ machine_of() {
 glibc_of() {
   grep -aoE 'GLIBC_[0-9]+(\.[0-9]+)+' "$1" | cut -d_ -f2 | sort -uV | tail -1
 }
+
+command -v "${CARGO:-cargo}" >/dev/null || [ -n "${PREBUILT:-}" ] || stop "cargo is not here: install Rust 1.88 or later (https://rustup.rs), then build again"
 
 zig_tools() {
   if [ -x .tools/zig/bin/cargo-lambda ]; then

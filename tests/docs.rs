@@ -190,15 +190,15 @@ fn every_command_is_run_by_a_test() {
         ("CONTRIBUTING.md", "BOOTSTRAP=", "e2e/run.sh", "deployed"),
         ("README.md", "make invoke", "e2e/invoke.sh", "make --no-print-directory invoke"),
         ("README.md", "make test", ".ci/run", "make test"),
-        ("README.md", "cargo install lambda-session", "e2e/getting-started.sh", "CARGO_INSTALL_ROOT"),
+        ("README.md", "cargo install --locked --path . --features cli", "e2e/getting-started.sh", "CARGO_INSTALL_ROOT"),
         (
             "README.md",
             "(umask 077; lambda-session secret --env",
             "docs/getting-started.md",
             "(umask 077; lambda-session secret --env",
         ),
-        ("README.md", "lambda-session invoke", "tests/cli/invoke.rs", "fn "),
-        ("README.md", "lambda-session inspect <", "tests/cli/inspect.rs", "fn "),
+        ("README.md", "lambda-session invoke", "Makefile", "lambda-session invoke $(EVENTS)"),
+        ("README.md", "lambda-session inspect <", "tests/cli/inspect.rs", "inspect"),
         ("README.md", "lambda-session keys init", "tests/cli/keys.rs", "init"),
         ("README.md", "lambda-session keys list", "tests/cli/keys.rs", "list"),
         (
@@ -207,6 +207,7 @@ fn every_command_is_run_by_a_test() {
             "e2e/serve.sh",
             "serve",
         ),
+        ("README.md", "sam deploy", "e2e/deploying.sh", "walk.py docs/deploying-with-sam.md"),
         ("README.md", "lambda-session serve", "docs/getting-started.md", "lambda-session serve"),
         ("README.md", "lambda-session doctor", "tests/cli/doctor.rs", "doctor"),
     ];

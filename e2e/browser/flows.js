@@ -141,6 +141,7 @@ async function fillsTheCookie(browser) {
   const length = cookie.name.length + cookie.value.length;
   tell("a cookie of 4,096 bytes is kept", length > 4092 && length <= 4096, true);
   const held = await visitor.holds();
+  await visitor.shoot("largest-cookie");
   tell("and comes back whole", [held.user, held.big?.length], ["alice", least]);
   await visitor.context.close();
 }

@@ -282,6 +282,7 @@ fn the_list_of_nodes_is_discovered() {
     let place = Place::new();
     place.write("hosts", "127.0.0.1 localhost shop.abc.cfg.example\n");
     if !place.program("unshare").args(["-r", "-m", "true"]).status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "nothing is skipped where CI is set");
         eprintln!("skipped: this machine lets nobody make a mount namespace, and so no name of an endpoint");
         return;
     }

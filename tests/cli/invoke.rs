@@ -240,6 +240,7 @@ fn no_network_is_needed() {
     command.args(["-r", "-n", "python3", "-c", script, env!("CARGO_BIN_EXE_lambda-session")]);
     command.args(["invoke", "--json", "--bootstrap", python.to_str().unwrap(), "e.json", "e.json"]);
     if !place.program("unshare").args(["-r", "-n", "true"]).status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "nothing is skipped where CI is set");
         eprintln!("skipped: this machine lets nobody make a network namespace");
         return;
     }

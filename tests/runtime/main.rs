@@ -125,13 +125,18 @@ fn the_function_logs_nothing_secret_at_trace() {
         ),
         event(path, "logout.json", "POST", "/logout", ""),
     ];
-    for protection in ["encrypted", "signed"] {
+    for (protection, format) in [("encrypted", "JSON"), ("signed", "Text")] {
         let bootstrap = Path::new(env!("CARGO_BIN_EXE_bootstrap"));
         let (answers, output) = invoke(
             path,
             bootstrap,
             &events,
-            &[("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("SESSION_PROTECTION", protection)],
+            &[
+                ("RUST_LOG", "trace"),
+                ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+                ("AWS_LAMBDA_LOG_FORMAT", format),
+                ("SESSION_PROTECTION", protection),
+            ],
         );
         let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64().unwrap_or(0)).collect();
         assert_eq!(statuses, [200, 200, 200, 500, 200], "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,5 @@
-//! One request, and the event that each front door makes of it.
+//! One request, and the event that each front door makes of it: by AWS's pages on Lambda integrations of HTTP APIs, REST APIs, function
+//! URLs and load balancers, and by live events that others published (hotsock/voker on GitHub, `vokerhttp/testdata`, 10 July 2026).
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
