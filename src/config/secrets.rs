@@ -68,7 +68,8 @@ pub fn keyring(variables: &impl Variables) -> Result<Keyring, Error> {
 ///
 /// # Errors
 ///
-/// As [`keys`]; and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for trouble with SSM that may pass.
+/// As [`keys`]; and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) for trouble with SSM that may pass,
+/// no answer within 10 s among it.
 pub async fn current_keyring(variables: &impl Variables) -> Result<Keyring, Error> {
     let parts = parts(variables)?;
     if parts.iter().any(|part| matches!(part, Part::Stored(_))) {
@@ -99,8 +100,13 @@ async fn stored(parts: Vec<Part>, variables: &impl Variables) -> Result<Keys, Er
 async fn fetched(parts: Vec<Part>, variables: &impl Variables) -> Result<Keyring, Error> {
     use crate::secrets::{Secrets as _, ssm::SsmSecrets};
 
-    SsmSecrets::of(&client(variables).await, parts).fetch().await
+    let secrets = SsmSecrets::of(&client(variables).await, parts);
+    tokio::time::timeout(PATIENCE, secrets.fetch()).await.unwrap_or_else(|_| Err(secrets.late(PATIENCE)))
 }
+
+/// How long somebody who asks once waits at the most; whoever asks again and again has shorter limits.
+#[cfg(feature = "ssm")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A client for the region that the variables name: it may stand in a `.env` file, which AWS's own tools do not read.
 #[cfg(feature = "ssm")]

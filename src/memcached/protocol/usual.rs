@@ -39,7 +39,9 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
         number = number.checked_mul(10)?.checked_add(u64::from(digit & 15))?;
         rest = after;
     }
-    (rest.len() < bytes.len()).then_some((number, rest))
+    // 64 bits have 20 digits; zeros before them without end are a line that does not end.
+    let digits = bytes.len().checked_sub(rest.len())?;
+    (1..=20).contains(&digits).then_some((number, rest))
 }
 
 #[cfg(test)]
@@ -66,6 +68,7 @@ mod tests {
             ("a value in another order", "VA 5 OAAAAAAD_ c7\r\nhello\r\n", false),
             ("a value that is too long", "VA 1025 c7 OAAAAAAD_\r\nhello\r\n", false),
             ("a length of 65 bits", "VA 18446744073709551616 c7 OAAAAAAD_\r\nhello\r\n", false),
+            ("a length of 21 digits", "VA 000000000000000000005 c7 OAAAAAAD_\r\nhello\r\n", false),
             ("a value of another length", "VA 4 c7 OAAAAAAD_\r\nhello\r\n", false),
             ("no length", "VA  c7 OAAAAAAD_\r\nhello\r\n", false),
             ("a miss", "EN OAAAAAAD_\r\n", false),

@@ -93,7 +93,8 @@ impl Wire {
         };
         let head = within(self.read, "waiting for the answer", answering).await.map_err(failure)?;
         // The SDK tells an answer that is not whole from one that never came.
-        let body = match extents(&mut stream, &mut received, &head).await {
+        let reading = within(self.read, "reading the answer", extents(&mut stream, &mut received, &head)).await;
+        let body = match reading {
             Ok(extents) => SdkBody::from(received.into_bytes(extents)),
             Err(error) => SdkBody::from_body_1_x(Broken(Some(error))),
         };

@@ -37,14 +37,20 @@ const STAYING: [(&str, Remedy); 18] = [
 
 /// Codes with a 4xx status that may pass all the same, besides throttling under any name: too many calls, slow ones, and a
 /// clock that is set right again.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 13] = [
+    "BandwidthLimitExceeded",
     "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
     "RequestAbortedException",
     "RequestExpired",
     "RequestLimitExceeded",
     "RequestTimeTooSkewed",
     "RequestTimeout",
     "RequestTimeoutException",
+    "SlowDown",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
 ];
 
 /// How a message begins by which SSM says that our clock is wrong, under the same code as a wrong key.

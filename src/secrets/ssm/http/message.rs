@@ -129,6 +129,10 @@ fn chunks(received: &[u8], start: usize) -> io::Result<Option<Vec<Range<usize>>>
     let (mut at, mut found) = (start, Vec::new());
     loop {
         let rest = received.get(at..).unwrap_or_default();
+        // httparse takes no digit at all for a nought.
+        if rest.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
         let Status::Complete((length, size)) = httparse::parse_chunk_size(rest).map_err(|_| wrong())? else {
             return Ok(None);
         };
@@ -231,6 +235,9 @@ mod tests {
             ),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", "its transfer encoding is not chunked"),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n", "it is not chunked as it says"),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\r\n\r\n", "it is not chunked as it says"),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n;x\r\n\r\n", "it is not chunked as it says"),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n\r\n\r\n", "it is not chunked as it says"),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc", "it is not chunked as it says"),
         ] {
             assert_eq!(
