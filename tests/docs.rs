@@ -178,7 +178,8 @@ fn every_variable_that_is_named_is_read_and_every_one_that_is_read_is_named() {
     );
 }
 
-/// Every command that the documentation gives, and what runs it. A command that nobody runs is not in the table, and fails.
+/// Every command that the documentation gives, and what runs it. A command that nobody runs is not in the table, and fails. Blocks that
+/// are marked `console` are not run: they want a toolchain from elsewhere, a certificate of yours, or AWS itself.
 #[test]
 fn every_command_is_run_by_a_test() {
     // The page, or any; how the command begins; what runs it, and words of that file which show it.
