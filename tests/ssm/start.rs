@@ -34,7 +34,10 @@ async fn the_rest_of_a_start_goes_on_while_ssm_is_asked() {
     ssm.put("/a", &text(1)).faults([Fault::Waits(Arc::clone(&asked))]);
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut function = Command::new(std::env::current_exe().unwrap());
+    // Where no .env file is: `make invoke` leaves one in the clone.
+    let nowhere = tempfile::tempdir().unwrap();
     function
+        .current_dir(&nowhere)
         .args(["--exact", "start::the_function", "--nocapture", "--test-threads=1"])
         .env_clear()
         .env(ELSEWHERE, elsewhere.local_addr().unwrap().to_string())
