@@ -38,8 +38,6 @@ glibc_of() {
   grep -aoE 'GLIBC_[0-9]+(\.[0-9]+)+' "$1" | cut -d_ -f2 | sort -uV | tail -1
 }
 
-command -v "${CARGO:-cargo}" >/dev/null || [ -n "${PREBUILT:-}" ] || stop "cargo is not here: install Rust 1.88 or later (https://rustup.rs), then build again"
-
 zig_tools() {
   if [ -x .tools/zig/bin/cargo-lambda ]; then
     PATH=$PWD/.tools/zig/bin:$PATH
@@ -72,6 +70,7 @@ elif zig_tools; then
     --features "$features" --bin bootstrap --lambda-dir "${CARGO_TARGET_DIR:-target}/lambda/$wanted"
   built=${CARGO_TARGET_DIR:-target}/lambda/$wanted/bootstrap/bootstrap
 elif [ "$wanted" = "$here" ]; then
+  command -v "${CARGO:-cargo}" >/dev/null || stop "cargo is not here: install Rust 1.88 or later (https://rustup.rs), then build again"
   "${CARGO:-cargo}" build --locked --release --features "$features" --bin bootstrap
   built=${CARGO_TARGET_DIR:-target}/release/bootstrap
 else
