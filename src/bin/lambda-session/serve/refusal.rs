@@ -104,25 +104,18 @@ impl Refusal {
     /// API Gateway's gateway responses of a REST API: `INTEGRATION_FAILURE`, `INTEGRATION_TIMEOUT`, `REQUEST_TOO_LARGE`.
     fn of_rest(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
-            Self::Host => (StatusCode::FORBIDDEN, "Forbidden"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::LargeHead(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
             Self::LargeBody(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
             Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal server error"),
             Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out"),
+            other => other.of_http_api(),
         }
     }
 
     fn of_function_url(self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
-            Self::Host => (StatusCode::FORBIDDEN, "Forbidden"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::LargeHead(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large"),
-            Self::LargeBody(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
             Self::NoAnswer => (StatusCode::BAD_GATEWAY, "Internal Server Error"),
             Self::Impatient => (StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
+            other => other.of_http_api(),
         }
     }
 
@@ -130,12 +123,8 @@ impl Refusal {
     /// function that fails.
     fn of_alb(self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::LargeHead(_) => StatusCode::BAD_REQUEST,
-            Self::Host => StatusCode::FORBIDDEN,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::LargeBody(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoAnswer => StatusCode::BAD_GATEWAY,
-            Self::Impatient => StatusCode::GATEWAY_TIMEOUT,
+            Self::LargeHead(_) => StatusCode::BAD_REQUEST,
+            other => other.of_function_url().0,
         }
     }
 }
@@ -161,10 +150,29 @@ mod tests {
             (Front::FunctionUrl, Refusal::NoAnswer, 502, "Internal Server Error"),
             (Front::Alb, Refusal::NoAnswer, 502, html),
             (Front::AlbMulti, Refusal::NoAnswer, 502, html),
+            (Front::Rest, Refusal::LargeBody(BODY), 413, r#"{"message": "Request Too Long"}"#),
+            (Front::Rest, Refusal::LargeHead(BODY), 431, r#"{"message": "Request Header Fields Too Large"}"#),
+            (Front::FunctionUrl, Refusal::Impatient, 504, "Gateway Timeout"),
+            (Front::FunctionUrl, Refusal::Method, 405, "Method Not Allowed"),
         ];
         for (front, refusal, status, body) in rows {
             let (seen, _, text) = refusal.parts(front);
             assert_eq!((seen.as_u16(), text.as_str()), (status, body), "{front:?} {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_load_balancer_has_statuses_of_its_own() {
+        for (refusal, status) in [
+            (Refusal::BadRequest("why"), 400),
+            (Refusal::Host, 403),
+            (Refusal::Method, 405),
+            (Refusal::LargeHead(BODY), 400),
+            (Refusal::LargeBody(BODY), 413),
+            (Refusal::NoAnswer, 502),
+            (Refusal::Impatient, 504),
+        ] {
+            assert_eq!(refusal.status(Front::Alb).as_u16(), status, "{refusal:?}");
         }
     }
 
