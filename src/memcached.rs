@@ -51,13 +51,14 @@ pub mod protocol;
 mod rendezvous;
 mod settings;
 mod settle;
+mod socket;
 mod stream;
 mod timer;
-#[cfg(target_os = "linux")]
-mod timer_descriptor;
 mod tls;
 mod trouble;
 mod warm;
+#[cfg(target_os = "linux")]
+mod watch;
 
 pub use self::client::{Added, Client, Deleted, Limit, NodeReport, Probe, Replaced, Value};
 pub use self::clock::{Clock, Moment};

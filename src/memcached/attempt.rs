@@ -22,7 +22,6 @@ use super::pool::Place;
 use super::protocol::{Command, Status};
 use super::settle::{Settled, settle};
 use super::trouble::{Attempted, Trouble};
-use super::warm::{Entered, Hindered, UnderWay};
 use super::{Failure, FailureKind};
 
 /// An operation that is under way.
@@ -32,9 +31,21 @@ pub(crate) struct Attempt<'a> {
     pub(crate) source: Source,
 }
 
+/// An exchange that was heard, whatever it brought.
+pub(crate) struct UnderWay<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) start: Start,
+    pub(crate) heard: Box<Result<Exchanged, Broken>>,
+}
+
+/// A place in the pool, and an open connection with how long ago it was used.
+struct Entered<'a> {
+    place: Place<'a>,
+    open: Option<(Connection, Duration)>,
+}
+
 impl<'a> Attempt<'a> {
-    /// Carries the command out until `limit`, wherever that leads. Every operation begins with [`set_out`](Self::set_out),
-    /// which is all that most of them need.
+    /// Carries the command out until `limit`, wherever that leads.
     pub(crate) async fn carry_out(&self, command: &Command<'_>, limit: &Limit) -> Result<Answer, Trouble> {
         let start = self.shared.settings.clock.start();
         let pass = self.node.admit(start.moment).map_err(Trouble::plain)?;
@@ -42,28 +53,21 @@ impl<'a> Attempt<'a> {
         self.conclude(pass, done)
     }
 
-    /// What is left of an operation that was hindered.
+    /// What is left of an operation whose exchange was heard.
     pub(crate) async fn go_on(
         &self,
-        hindered: Hindered<'_>,
+        under_way: UnderWay<'_>,
         command: &Command<'_>,
         limit: &Limit,
     ) -> Result<Answer, Trouble> {
-        let done = match hindered {
-            Hindered::Unwell => return self.carry_out(command, limit).await,
-            Hindered::Unready { entered, start } => self.carry_out_slowly(entered, command, limit, start).await,
-            Hindered::Late(failure) => return Err(Trouble::plain(failure)),
-            Hindered::Heard { under_way: UnderWay { place: _place, start }, heard } => {
-                let until = self.warm_limit(limit, start);
-                let end = until.min(later(start.instant, self.shared.settings.times.exchange));
-                let done = match self.end(*heard, command, start, end) {
-                    Ok((answer, connection)) => Ok(self.keep(answer, connection, start)),
-                    Err(failed) => self.after_open(command, until, failed).await,
-                };
-                limit.spend(start.instant);
-                done
-            }
+        let UnderWay { place: _place, start, heard } = under_way;
+        let until = self.warm_limit(limit, start);
+        let end = until.min(later(start.instant, self.shared.settings.times.exchange));
+        let done = match self.end(*heard, command, start, end) {
+            Ok((answer, connection)) => Ok(self.keep(answer, connection)),
+            Err(failed) => self.after_open(command, until, failed).await,
         };
+        limit.spend(start.instant);
         self.conclude(self.node.pass(), done)
     }
 
@@ -98,7 +102,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// A place in the pool, if one is free, and an open connection, if there is one.
-    pub(super) fn enter(&self, start: Start) -> Option<Entered<'a>> {
+    fn enter(&self, start: Start) -> Option<Entered<'a>> {
         let (place, open) = self.node.pool.enter(start.moment, |reason| self.node.discarded(reason))?;
         Some(Entered { place, open })
     }
@@ -246,7 +250,7 @@ impl<'a> Attempt<'a> {
         };
         let look = Command::Get { key, touch: None };
         let (connection, limit) = self.begin(connection, start, most, until)?;
-        let heard = connection.exchange(&look, self.shared.opaque(), false, start.instant, limit).await;
+        let heard = connection.exchange(&look, false, start, limit).await;
         let (found, connection) = self.end(heard, &look, start, limit)?;
         let Some(settled) = settle(mode, value, &found) else {
             return Err(Attempted::unsettled(self, command));
@@ -259,8 +263,8 @@ impl<'a> Attempt<'a> {
                 self.exchange(connection, command, false, start, most, until).await
             }
             (Settled::NotApplied, None) => Err(Attempted::unsettled(self, command)),
-            (Settled::Applied, connection) => Ok(self.keep(answer(Status::Done), connection, start)),
-            (Settled::Overtaken(status), connection) => Ok(self.keep(answer(status), connection, start)),
+            (Settled::Applied, connection) => Ok(self.keep(answer(Status::Done), connection)),
+            (Settled::Overtaken(status), connection) => Ok(self.keep(answer(status), connection)),
         }
     }
 
@@ -293,9 +297,9 @@ impl<'a> Attempt<'a> {
         until: Instant,
     ) -> Result<Answer, Attempted> {
         let (connection, limit) = self.begin(connection, start, most, until)?;
-        let heard = connection.exchange(command, self.shared.opaque(), ask_nodes, start.instant, limit).await;
+        let heard = connection.exchange(command, ask_nodes, start, limit).await;
         let (answer, connection) = self.end(heard, command, start, limit)?;
-        Ok(self.keep(answer, connection, start))
+        Ok(self.keep(answer, connection))
     }
 
     /// Until when an exchange may take, if there is time for one at all.
@@ -307,8 +311,7 @@ impl<'a> Attempt<'a> {
         until: Instant,
     ) -> Result<(Connection, Instant), Attempted> {
         if let Err(failure) = self.check_time(start.instant, until) {
-            let used = connection.used();
-            self.node.pool.put(connection, used);
+            self.node.pool.put(connection);
             return Err(Attempted::plain(failure));
         }
         self.shared.observe(&Event::Attempt { node: self.node.name() });
@@ -337,9 +340,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn keep(&self, answer: Answer, connection: Option<Connection>, start: Start) -> Answer {
+    fn keep(&self, answer: Answer, connection: Option<Connection>) -> Answer {
         if let Some(connection) = connection {
-            self.node.pool.put(connection, start.moment);
+            self.node.pool.put(connection);
         }
         answer
     }
@@ -364,9 +367,13 @@ impl<'a> Attempt<'a> {
         (blow == Blow::Refused || had.saturating_mul(2) >= self.shared.settings.times.exchange).then_some(blow)
     }
 
+    pub(super) fn has_time(&self, now: Instant, until: Instant) -> bool {
+        later(now, self.shared.settings.times.floor) <= until
+    }
+
     /// Nothing is begun that cannot be finished.
-    pub(super) fn check_time(&self, now: Instant, until: Instant) -> Result<(), Failure> {
-        if later(now, self.shared.settings.times.floor) <= until {
+    fn check_time(&self, now: Instant, until: Instant) -> Result<(), Failure> {
+        if self.has_time(now, until) {
             return Ok(());
         }
         let left = until.saturating_duration_since(now);

@@ -9,13 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::clock::random_bits;
 use super::cluster::Cluster;
 use super::dial::Dialler;
 use super::exchange::Answer;
 use super::node::Node;
 use super::observer::Event;
-use super::protocol::{Command, Mode, Opaque, Status};
+use super::protocol::{Command, Mode, Status};
 use super::tls::Tls;
 use super::{Failure, FailureKind, Key, NodeId, Settings, Ttl};
 
@@ -33,7 +32,6 @@ pub(crate) struct Shared {
     pub(crate) dialler: Dialler,
     /// Held by whoever asks for the list of nodes.
     pub(crate) asking: tokio::sync::Mutex<()>,
-    opaque: AtomicU64,
 }
 
 /// Until when an operation is worth waiting for: an [`Instant`], or a [`Limit`] that several operations share.
@@ -148,7 +146,6 @@ impl Client {
             cluster: Cluster::new(settings.clone())?,
             dialler: Dialler { resolver: settings.resolver.clone(), tls },
             asking: tokio::sync::Mutex::default(),
-            opaque: AtomicU64::new(random_bits()),
             settings,
         })))
     }
@@ -320,11 +317,6 @@ impl Client {
 impl Shared {
     pub(crate) fn observe(&self, event: &Event<'_>) {
         self.settings.observer.on(event);
-    }
-
-    /// The opaque of the next command: another for every command of this client, and very likely of any other.
-    pub(crate) fn opaque(&self) -> Opaque {
-        Opaque::new(self.opaque.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A server that refuses a value for its size deletes the one it has: it must not come to that.

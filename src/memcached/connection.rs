@@ -16,15 +16,15 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::{client::TlsStream, rustls::HandshakeKind};
 
-use super::clock::Moment;
-use super::exchange::{Exchange, Exchanged};
+use super::clock::{Clock, Moment, Start, random_bits};
+use super::exchange::{Exchange, Exchanged, Turn};
 use super::observer::Discard;
 use super::protocol::{Command, Configuration, Engine, Malformed, Nodes, Opaque, Progress};
 use super::stream::{Fault, Stream};
 use super::timer::Timer;
 
 /// How much memory an idle connection keeps for each direction.
-const KEEP_BYTES: usize = 16 * 1024;
+pub(super) const KEEP_BYTES: usize = 16 * 1024;
 
 /// What is asked together with the greeting, or before a command.
 const ASK_VERSION: &[u8] = b"version\r\n";
@@ -34,12 +34,23 @@ pub(super) const ASK_NODES: &[u8] = b"config get cluster\r\n";
 pub(crate) struct Connection(pub(super) Box<Open>);
 
 pub(super) struct Open {
+    pub(super) wire: Wire,
+    pub(super) timer: Timer,
+    /// When its last exchange began.
+    pub(super) start: Start,
+    /// The number that its last opaque was made of.
+    number: u64,
+    pub(super) echoes_on_miss: bool,
+}
+
+/// The stream, and what is on its way.
+pub(super) struct Wire {
     pub(super) stream: Stream,
     pub(super) input: Vec<u8>,
     pub(super) output: Vec<u8>,
-    pub(super) timer: Timer,
-    pub(super) echoes_on_miss: bool,
-    used: Moment,
+    /// The opaque of the last command.
+    pub(super) opaque: Opaque,
+    pub(super) turn: Turn,
 }
 
 /// What a server said when it was asked for the nodes.
@@ -73,13 +84,16 @@ impl Connection {
     }
 
     fn new(stream: Stream) -> Self {
-        let (input, output, timer) = <(Vec<_>, Vec<_>, Timer)>::default();
-        Self(Box::new(Open { stream, input, output, timer, echoes_on_miss: true, used: Moment::now() }))
+        let number = random_bits();
+        let (input, output, opaque, turn) = (Vec::new(), Vec::new(), Opaque::new(number), Turn::default());
+        let wire = Wire { stream, input, output, opaque, turn };
+        let (timer, start) = (Timer::default(), Clock::system().start());
+        Self(Box::new(Open { wire, timer, start, number, echoes_on_miss: true }))
     }
 
     /// Asks a new connection who is there, and for the list of nodes on the way.
     pub(crate) async fn greet(&mut self, ask_nodes: bool) -> Result<(Result<Engine, String>, Option<Offer>), Broken> {
-        let Open { stream, input, .. } = &mut *self.0;
+        let Wire { stream, input, .. } = &mut self.0.wire;
         let question = if ask_nodes { [ASK_VERSION, ASK_NODES].concat() } else { ASK_VERSION.to_vec() };
         let hear = |bytes: &[u8]| {
             let (engine, end) = match Engine::read(bytes)? {
@@ -95,7 +109,7 @@ impl Connection {
                 Progress::Partial(missing) => Progress::Partial(missing),
             })
         };
-        let heard = stream.converse(&question, input, &mut false, hear).await;
+        let heard = stream.converse(&question, input, hear).await;
         let ((engine, offer), end) = heard.map_err(|fault| fault.broken(false))?;
         let Ok(engine) = engine else { return Ok((engine, None)) };
         if end != input.len() {
@@ -106,30 +120,31 @@ impl Connection {
         Ok((Ok(engine), offer))
     }
 
-    /// Asks for the list of nodes, until `limit`.
-    pub(crate) async fn ask_nodes(mut self, limit: Instant) -> Result<(Offer, Self), Broken> {
-        let (began, mut sent) = (Instant::now(), false);
-        let Open { stream, input, timer, .. } = &mut *self.0;
-        match timer.until(limit, stream.converse(ASK_NODES, input, &mut sent, |bytes| Offer::read(bytes, 0))).await {
-            Some(Ok((offer, end))) if end == self.0.input.len() => Ok((offer, self.rested())),
+    /// Asks for the list of nodes at `start`, until `limit`.
+    pub(crate) async fn ask_nodes(mut self, start: Start, limit: Instant) -> Result<(Offer, Self), Broken> {
+        let began = start.instant;
+        self.use_at(start);
+        let Open { wire: Wire { stream, input, .. }, timer, .. } = &mut *self.0;
+        let asking = stream.converse(ASK_NODES, input, |bytes| Offer::read(bytes, 0));
+        match timer.until(began, limit, asking).await {
+            Some(Ok((offer, end))) if end == self.0.wire.input.len() => Ok((offer, self.rested())),
             Some(Ok(_)) => Err(Fault::Malformed(Malformed("more than was asked for")).broken(false)),
             Some(Err(fault)) => Err(fault.broken(false)),
             None => Err(Broken::timed_out(began.elapsed(), false)),
         }
     }
 
-    /// Sends a command and reads its reply, between `began` and `limit`.
+    /// Sends a command at `start` and reads its reply, until `limit`.
     pub(crate) async fn exchange(
         self,
         command: &Command<'_>,
-        opaque: Opaque,
         ask_nodes: bool,
-        began: Instant,
+        start: Start,
         limit: Instant,
     ) -> Result<Exchanged, Broken> {
-        let mut exchange = Exchange::new(self, command, opaque, ask_nodes);
+        let mut exchange = Exchange::new(self, command, ask_nodes, start);
         let heard = exchange.hear(limit).await;
-        exchange.end(heard, began)
+        exchange.end(heard)
     }
 
     /// Asks the kernel whether anything came while nobody was listening: an end, a reset, a byte that nobody asked for.
@@ -137,24 +152,33 @@ impl Connection {
     /// tokio's readiness may be older than the freeze, so it is not asked.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(self.0.stream.socket()).peek(&mut byte) {
+        match SockRef::from(self.0.wire.stream.socket()).peek(&mut byte) {
             Ok(_) => false,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 
-    /// When its last exchange began.
-    pub(crate) fn used(&self) -> Moment {
-        self.0.used
+    /// An exchange begins. The opaque of its command is another for every command on this connection, and very likely on any
+    /// other.
+    pub(super) fn begin(&mut self, start: Start) {
+        self.use_at(start);
+        self.0.number = self.0.number.wrapping_add(1);
+        self.0.wire.opaque.advance(self.0.number);
     }
 
-    pub(crate) fn use_at(&mut self, used: Moment) {
-        self.0.used = used;
+    /// When its last exchange began. When that ended would cost one more look at the clock, and is at most the limit of an
+    /// exchange later: by so much too soon does a connection count as idle for long.
+    pub(crate) fn used(&self) -> Moment {
+        self.0.start.moment
+    }
+
+    pub(crate) fn use_at(&mut self, start: Start) {
+        self.0.start = start;
     }
 
     /// To whom it is open, where no certificate was checked for another name.
     pub(crate) fn plain_peer(&self) -> Option<SocketAddr> {
-        match &self.0.stream {
+        match &self.0.wire.stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             Stream::Tls(_) => None,
         }
@@ -162,14 +186,14 @@ impl Connection {
 
     /// Whether TLS is spoken, and resumed an earlier session.
     pub(crate) fn resumed(&self) -> Option<bool> {
-        match &self.0.stream {
+        match &self.0.wire.stream {
             Stream::Tcp(_) => None,
             Stream::Tls(stream) => Some(stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)),
         }
     }
 
     pub(super) fn rested(mut self) -> Self {
-        let Open { input, output, .. } = &mut *self.0;
+        let Wire { input, output, .. } = &mut self.0.wire;
         for buffer in [input, output] {
             buffer.clear();
             buffer.shrink_to(KEEP_BYTES);

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use tokio::time::timeout_at;
 
+use super::attempt::later;
 use super::client::Shared;
 use super::cluster::{List, Source};
 use super::connection::{Connection, Offer};
@@ -72,15 +73,14 @@ impl Shared {
 
     /// Asks on a connection that is open. That it brings nothing says nothing about the node: the connection may be old.
     async fn ask_node(&self, node: &Arc<Node>, deadline: Instant) -> Option<()> {
-        let (_place, open) = node.pool.enter(self.settings.clock.now(), |reason| node.discarded(reason))?;
+        let start = self.settings.clock.start();
+        let (_place, open) = node.pool.enter(start.moment, |reason| node.discarded(reason))?;
         let (connection, _) = open?;
-        let now = Instant::now();
-        let limit = deadline.min(now.checked_add(self.settings.times.exchange).unwrap_or(now));
-        match connection.ask_nodes(limit).await {
+        let limit = deadline.min(later(start.instant, self.settings.times.exchange));
+        match connection.ask_nodes(start, limit).await {
             Ok((offer, connection)) => {
-                let now = self.settings.clock.now();
-                node.pool.put(connection, now);
-                self.cluster.learn(offer, Source::Node, now).ok()
+                node.pool.put(connection);
+                self.cluster.learn(offer, Source::Node, self.settings.clock.now()).ok()
             }
             Err(broken) => {
                 node.discarded(broken.discard);
@@ -115,7 +115,7 @@ impl Shared {
     }
 
     /// The endpoint's name leads to one of the nodes: its connection is that node's first one.
-    fn adopt(&self, endpoint: &Arc<Node>, connection: Connection) {
+    fn adopt(&self, endpoint: &Arc<Node>, mut connection: Connection) {
         let peer = connection.plain_peer();
         let list = self.cluster.list();
         let owner = list.nodes.iter().find(|node| {
@@ -125,7 +125,10 @@ impl Shared {
             listed || Arc::ptr_eq(node, endpoint)
         });
         match owner {
-            Some(node) if node.pool.idle() == 0 => node.pool.put(connection, self.settings.clock.now()),
+            Some(node) if node.pool.idle() == 0 => {
+                connection.use_at(self.settings.clock.start());
+                node.pool.put(connection);
+            }
             _ => endpoint.discarded(Discard::Closed),
         }
     }

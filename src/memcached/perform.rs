@@ -1,16 +1,18 @@
 //! An operation from end to end: its node is found, one exchange is all it needs; else it is tried again, or elsewhere.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, UnderWay};
 use super::client::{Limit, Shared};
 use super::cluster::Source;
 use super::exchange::{Answer, Exchanged};
 use super::node::Node;
 use super::protocol::Command;
 use super::trouble::Trouble;
-use super::warm::Hindered;
 use super::{Failure, NodeId};
+
+/// What is seldom waited for, and large: the future of every operation shall be small.
+type Seldom<'a> = Pin<Box<dyn Future<Output = Result<Option<Answer>, Failure>> + Send + 'a>>;
 
 impl Shared {
     /// Carries a command out on a node; `None` if the node is no longer in the list.
@@ -20,41 +22,61 @@ impl Shared {
         command: &Command<'_>,
         limit: &Limit,
     ) -> Result<Option<Answer>, Failure> {
-        let found = match self.cluster.find(id) {
-            Some(node) => Some(node),
-            // Seldom, and large, as what follows the exchange: what is waited for in every operation shall be small.
-            None => Box::pin(self.node(id, limit.end)).await?,
-        };
-        let Some(node) = found else { return Ok(None) };
+        let Some(node) = self.cluster.find(id) else { return self.look_up(id, command, limit).await };
         let attempt = self.attempt(&node);
-        let hindered = match attempt.set_out(command, limit) {
-            Err(hindered) => hindered,
-            Ok((mut exchange, end, under_way)) => {
-                let heard = exchange.hear(end).await;
-                match exchange.end(heard, under_way.start.instant) {
-                    Ok(Exchanged { answer, offer: None, connection: Ok(connection) }) => {
-                        attempt.arrive(under_way, connection, limit);
-                        return Ok(Some(answer));
-                    }
-                    heard => Hindered::Heard { under_way, heard: Box::new(heard) },
-                }
-            }
+        let Some((mut exchange, end, place)) = attempt.set_out(command, limit) else {
+            return self.go_on(&node, None, command, limit).await;
         };
-        Box::pin(self.go_on(&node, hindered, command, limit)).await
+        let heard = exchange.hear(end).await;
+        let exchange = match exchange.done(&heard) {
+            Ok(connection) => {
+                attempt.arrive(place, connection, limit);
+                return Ok(Some(Answer::done()));
+            }
+            Err(exchange) => exchange,
+        };
+        let start = exchange.start();
+        match exchange.end(heard) {
+            Ok(Exchanged { answer, offer: None, connection: Ok(connection) }) => {
+                attempt.arrive(place, connection, limit);
+                Ok(Some(answer))
+            }
+            heard => self.go_on(&node, Some(UnderWay { place, start, heard: Box::new(heard) }), command, limit).await,
+        }
     }
 
-    /// What is left of an operation that was hindered.
-    async fn go_on(
-        &self,
-        node: &Arc<Node>,
-        hindered: Hindered<'_>,
-        command: &Command<'_>,
-        limit: &Limit,
-    ) -> Result<Option<Answer>, Failure> {
-        match self.attempt(node).go_on(hindered, command, limit).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(trouble) => self.look_elsewhere(node, command, limit, trouble).await,
-        }
+    /// An operation on a node that is not in the list, as far as we know.
+    #[cold]
+    fn look_up<'a>(&'a self, id: NodeId, command: &'a Command<'_>, limit: &'a Limit) -> Seldom<'a> {
+        Box::pin(async move {
+            match self.node(id, limit.end).await? {
+                Some(node) => self.go_on(&node, None, command, limit).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// An operation that needs more than an exchange on an open connection: all of it, or what is left after an exchange that
+    /// brought no answer, or more than one, or a connection that is good for nothing more.
+    #[cold]
+    fn go_on<'a>(
+        &'a self,
+        node: &'a Arc<Node>,
+        under_way: Option<UnderWay<'a>>,
+        command: &'a Command<'_>,
+        limit: &'a Limit,
+    ) -> Seldom<'a> {
+        Box::pin(async move {
+            let attempt = self.attempt(node);
+            let done = match under_way {
+                None => attempt.carry_out(command, limit).await,
+                Some(under_way) => attempt.go_on(under_way, command, limit).await,
+            };
+            match done {
+                Ok(answer) => Ok(Some(answer)),
+                Err(trouble) => self.look_elsewhere(node, command, limit, trouble).await,
+            }
+        })
     }
 
     /// Perhaps a node that gives no connection is not down but gone, or elsewhere.

@@ -12,8 +12,9 @@ use super::clock::Moment;
 use super::connection::Connection;
 use super::observer::Discard;
 
-/// A connection whose last exchange began at most this long ago is not looked at: nothing froze meanwhile.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
+/// A connection whose last exchange began at most this long ago, which is what an exchange may take, is not looked at: it is
+/// no more doubtful than one whose answer is awaited for as long.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// Idle connections, and places for as many as may be in use.
 ///
@@ -48,6 +49,36 @@ impl Pool {
     /// A pool of so many connections, each closed when it was idle for longer than `limit`.
     pub(crate) fn new(size: usize, limit: Duration) -> Self {
         Self { state: Mutex::default(), handed: Semaphore::new(0), size, limit }
+    }
+
+    /// A place that is free and a connection whose last exchange began less than `suspect` ago, if there are both; else
+    /// nothing is taken.
+    pub(crate) fn enter_fresh(
+        &self,
+        now: Moment,
+        suspect: Duration,
+        discarded: impl Fn(Discard),
+    ) -> Option<(Place<'_>, Connection)> {
+        let mut state = self.lock();
+        let used = state.idle.last()?.used();
+        if state.taken >= self.size {
+            return None;
+        }
+        if now.is_within(LOOK_AFTER, used) {
+            let connection = state.idle.pop()?;
+            state.taken = state.taken.saturating_add(1);
+            return Some((Place(self), connection));
+        }
+        if now.since(used) >= suspect {
+            return None;
+        }
+        let place = self.free_place(&mut state)?;
+        let (connection, idle) = self.pop(state, now, discarded)?;
+        if idle < suspect {
+            return Some((place, connection));
+        }
+        place.put(connection);
+        None
     }
 
     /// A place that is free, and what [`take`](Self::take) finds.
@@ -133,10 +164,8 @@ impl Pool {
         }
     }
 
-    /// Puts a connection back whose last exchange began at `used`. When that ended would cost one more look at the clock,
-    /// and is at most the limit of an exchange later: by so much too soon does the connection count as idle for long.
-    pub(crate) fn put(&self, mut connection: Connection, used: Moment) {
-        connection.use_at(used);
+    /// Puts a connection back.
+    pub(crate) fn put(&self, connection: Connection) {
         self.lock().put(connection);
     }
 
@@ -202,10 +231,9 @@ impl State {
 
 impl Place<'_> {
     /// Puts a connection back, as [`Pool::put`] does, and gives the place back with it.
-    pub(crate) fn put(self, mut connection: Connection, used: Moment) {
+    pub(crate) fn put(self, connection: Connection) {
         let pool = self.0;
         mem::forget(self);
-        connection.use_at(used);
         let mut state = pool.lock();
         state.put(connection);
         pool.give_back(&mut state);
