@@ -14,12 +14,13 @@ use super::client::{Limit, Shared};
 use super::clock::{Moment, Start};
 use super::cluster::Source;
 use super::connection::{Broken, Connection};
-use super::dial::Dialled;
+use super::dial::{AskNodes, Dialled};
 use super::exchange::{Answer, Exchanged};
 use super::node::{Node, Pass};
 use super::observer::{Discard, Event};
 use super::pool::Place;
 use super::protocol::{Command, Status};
+use super::settings::Times;
 use super::settle::{Settled, settle};
 use super::trouble::{Attempted, Trouble};
 use super::{Failure, FailureKind};
@@ -48,9 +49,33 @@ impl<'a> Attempt<'a> {
     /// Carries the command out until `limit`, wherever that leads.
     pub(crate) async fn carry_out(&self, command: &Command<'_>, limit: &Limit) -> Result<Answer, Trouble> {
         let start = self.shared.settings.clock.start();
-        let pass = self.node.admit(start.moment).map_err(Trouble::plain)?;
-        let done = self.carry_out_slowly(self.enter(start), command, limit, start).await;
-        self.conclude(pass, done)
+        let cold = limit.end.min(later(start.instant, self.shared.settings.times.cold));
+        let mut pass = self.node.admit(start.moment).map_err(Trouble::plain)?;
+        let (entered, start) = match self.enter(start) {
+            Some(entered) => (entered, start),
+            None => {
+                let (entered, start) = self.wait_to_enter(start, cold).await.map_err(Trouble::plain)?;
+                // Meanwhile those who have a connection may have found out that the node is down.
+                pass = pass.after_waiting(start.moment).map_err(Trouble::plain)?;
+                (entered, start)
+            }
+        };
+        let Entered { place: _place, open } = entered;
+        let (done, until) = match open {
+            Some((connection, idle)) => {
+                let until = self.warm_limit(limit, start);
+                let done = self.on_open(connection, idle, command, start, until).await;
+                // Waiting for a place is bounded by the whole, not by what operations take: else the next one would have no time.
+                limit.spend(start.instant);
+                (done, until)
+            }
+            // Waiting may have used up the time.
+            None => match self.check_time(start.instant, cold) {
+                Ok(()) => (self.on_fresh_twice(command, cold).await, cold),
+                Err(failure) => (Err(Attempted::plain(failure)), cold),
+            },
+        };
+        self.conclude(pass, done, until)
     }
 
     /// What is left of an operation whose exchange was heard.
@@ -68,37 +93,7 @@ impl<'a> Attempt<'a> {
             Err(failed) => self.after_open(command, until, failed).await,
         };
         limit.spend(start.instant);
-        self.conclude(self.node.pass(), done)
-    }
-
-    /// Where there is no place in the pool, no open connection, or one that may be dead.
-    async fn carry_out_slowly(
-        &self,
-        entered: Option<Entered<'_>>,
-        command: &Command<'_>,
-        limit: &Limit,
-        began: Start,
-    ) -> Result<Answer, Attempted> {
-        let cold = limit.end.min(later(began.instant, self.shared.settings.times.cold));
-        let (_place, open, start) = match entered {
-            Some(Entered { place, open }) => (place, open, began),
-            None => {
-                self.check_time(began.instant, cold).map_err(Attempted::plain)?;
-                let place = self.wait_for_place(cold).await.map_err(Attempted::plain)?;
-                let start = self.shared.settings.clock.start();
-                (place, self.node.pool.take(start.moment, |reason| self.node.discarded(reason)), start)
-            }
-        };
-        let Some((connection, idle)) = open else {
-            // Waiting may have used up the time.
-            self.check_time(start.instant, cold).map_err(Attempted::plain)?;
-            return self.on_fresh_twice(command, cold).await;
-        };
-        let until = self.warm_limit(limit, start);
-        let done = self.on_open(connection, idle, command, start, until).await;
-        // Waiting for a place is bounded by the whole, not by what operations take: else the next one would have no time.
-        limit.spend(start.instant);
-        done
+        self.conclude(self.node.pass(), done, until)
     }
 
     /// A place in the pool, if one is free, and an open connection, if there is one.
@@ -107,7 +102,16 @@ impl<'a> Attempt<'a> {
         Some(Entered { place, open })
     }
 
-    async fn wait_for_place(&self, limit: Instant) -> Result<Place<'_>, Failure> {
+    /// The same, once a place is free, and when that was.
+    async fn wait_to_enter(&self, start: Start, limit: Instant) -> Result<(Entered<'a>, Start), Failure> {
+        self.check_time(start.instant, limit)?;
+        let place = self.wait_for_place(limit).await?;
+        let start = self.shared.settings.clock.start();
+        let open = self.node.pool.take(start.moment, |reason| self.node.discarded(reason));
+        Ok((Entered { place, open }, start))
+    }
+
+    async fn wait_for_place(&self, limit: Instant) -> Result<Place<'a>, Failure> {
         self.node.pool.place(limit).await.ok_or_else(|| {
             let (size, name) = (self.shared.settings.pool_size, self.node.name());
             let message = format!(
@@ -117,17 +121,20 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    fn conclude(&self, pass: Pass<'_>, done: Result<Answer, Attempted>) -> Result<Answer, Trouble> {
+    fn conclude(&self, pass: Pass<'_>, done: Result<Answer, Attempted>, until: Instant) -> Result<Answer, Trouble> {
         match done {
             Ok(answer) => {
                 pass.succeeded();
                 Ok(answer)
             }
             Err(attempted) => {
-                if let Some(blow) = attempted.blow {
-                    pass.failed(blow, &attempted.reason());
+                match attempted.blow {
+                    Some(blow) => pass.failed(blow, &attempted.reason()),
+                    None if attempted.heard => pass.succeeded(),
+                    None => {}
                 }
-                Err(Trouble { undialled: attempted.undialled && !attempted.sent, failure: attempted.failure })
+                let doubtful = attempted.undialled && !attempted.sent;
+                Err(Trouble { undialled: doubtful.then_some(until), failure: attempted.failure })
             }
         }
     }
@@ -191,7 +198,7 @@ impl<'a> Attempt<'a> {
                 Ok(answer) => {
                     // It lost the race, or is dead; what was idle for longer is no better.
                     self.node.discarded(Discard::TimedOut);
-                    self.discard_all(self.node.pool.clear_before(start.moment));
+                    self.node.discarded_all(self.node.pool.clear_before(start.moment));
                     Ok(answer)
                 }
                 Err(second) => first.await.map_err(|failed| second.after(failed, self, command)),
@@ -203,7 +210,9 @@ impl<'a> Attempt<'a> {
 
     /// After an open connection has failed: what happened to this one happened to those that were idle for longer.
     async fn after_open(&self, command: &Command<'_>, until: Instant, failed: Attempted) -> Result<Answer, Attempted> {
-        self.discard_all(self.node.pool.clear());
+        if failed.again {
+            self.node.discarded_all(self.node.pool.clear());
+        }
         self.again(command, until, failed).await
     }
 
@@ -253,6 +262,7 @@ impl<'a> Attempt<'a> {
         let heard = connection.exchange(&look, false, start, limit).await;
         let (found, connection) = self.end(heard, &look, start, limit)?;
         let Some(settled) = settle(mode, value, &found) else {
+            self.keep(found, connection);
             return Err(Attempted::unsettled(self, command));
         };
         let applied = settled == Settled::Applied;
@@ -272,7 +282,7 @@ impl<'a> Attempt<'a> {
         let most = self.shared.settings.times.dial;
         let began = Instant::now();
         let limit = until.min(later(began, most));
-        let ask_nodes = self.is_due(self.shared.settings.clock.now());
+        let ask_nodes = if self.is_due(self.shared.settings.clock.now()) { AskNodes::OnTheWay } else { AskNodes::No };
         let dialled = self.shared.dialler.dial(&self.node.address, self.node.listed(), ask_nodes, limit).await;
         let Dialled { connection, engine, offer } =
             dialled.map_err(|undialled| Attempted::undialled(self, undialled, began, limit))?;
@@ -357,14 +367,8 @@ impl<'a> Attempt<'a> {
         limit.end.min(later(start.instant, self.shared.settings.times.warm.saturating_sub(limit.spent())))
     }
 
-    fn discard_all(&self, closed: usize) {
-        (0..closed).for_each(|_| self.node.discarded(Discard::Closed));
-    }
-
-    /// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.
     pub(crate) fn blame(&self, blow: Blow, began: Instant, limit: Instant) -> Option<Blow> {
-        let had = limit.saturating_duration_since(began);
-        (blow == Blow::Refused || had.saturating_mul(2) >= self.shared.settings.times.exchange).then_some(blow)
+        blame(blow, began, limit, &self.shared.settings.times)
     }
 
     pub(super) fn has_time(&self, now: Instant, until: Instant) -> bool {
@@ -380,6 +384,12 @@ impl<'a> Attempt<'a> {
         let message = format!("{} ms are too little time to ask cache node {}", left.as_millis(), self.node.name());
         Err(Failure::new(FailureKind::Unavailable, message))
     }
+}
+
+/// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.
+pub(super) fn blame(blow: Blow, began: Instant, limit: Instant, times: &Times) -> Option<Blow> {
+    let had = limit.saturating_duration_since(began);
+    (blow == Blow::Refused || had.saturating_mul(2) >= times.exchange).then_some(blow)
 }
 
 fn answer(status: Status) -> Answer {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::cluster::Cluster;
-use super::dial::Dialler;
+use super::dial::{AskNodes, Dialler};
 use super::exchange::Answer;
 use super::node::Node;
 use super::observer::Event;
@@ -305,7 +305,7 @@ impl Client {
         };
         let began = Instant::now();
         let limit = deadline.min(began.checked_add(self.0.settings.times.dial).unwrap_or(began));
-        match self.0.dialler.dial(&node.address, node.listed(), false, limit).await {
+        match self.0.dialler.dial(&node.address, node.listed(), AskNodes::No, limit).await {
             Ok(dialled) => {
                 Ok(Probe { engine: dialled.engine, took: began.elapsed(), tls: dialled.connection.resumed().is_some() })
             }

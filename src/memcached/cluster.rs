@@ -198,7 +198,7 @@ impl Cluster {
             Verdict::Adopt => {
                 let next = self.following(&list, &nodes)?;
                 let kept = |node: &Arc<Node>| next.nodes.iter().any(|other| Arc::ptr_eq(node, other));
-                list.nodes.iter().filter(|node| !kept(node)).for_each(|node| node.pool.close());
+                list.nodes.iter().filter(|node| !kept(node)).for_each(|node| node.leave());
                 *list = Arc::new(next);
                 true
             }
@@ -231,12 +231,13 @@ impl Cluster {
         Ok(List::new(Some(nodes.version), next))
     }
 
-    /// A server that lists no nodes is the only one, as with ElastiCache Serverless and plain memcached; but not where
-    /// it had listed some: then its answer is a fault, and believing it would log everybody out.
+    /// A server that does not know the question is the only one, as with ElastiCache Serverless and plain memcached; but not where
+    /// it had listed some, and not one that has no list just now (`END`) or cannot tell (`SERVER_ERROR`): then its answer is a
+    /// fault, and believing it would log everybody out.
     fn adopt_single_endpoint(&self, words: &str) -> Result<(), String> {
         let mut list = self.followed()?;
         match &self.endpoint {
-            Some(endpoint) if list.version.is_none() => {
+            Some(endpoint) if list.version.is_none() && knows_no_list(words) => {
                 if list.nodes.is_empty() {
                     *list = Arc::new(List::new(None, vec![endpoint.clone()]));
                 }
@@ -295,6 +296,11 @@ impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.nodes.iter().map(|node| node.name())).finish()
     }
+}
+
+/// An engine's words for a command that it does not know.
+fn knows_no_list(words: &str) -> bool {
+    words.split(' ').next() == Some("ERROR")
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -20,6 +20,7 @@ use tokio::{
 use super::address::Address;
 use super::breaker::Blow;
 use super::connection::{Connection, Offer};
+use super::observer::Discard;
 use super::tls::Tls;
 use super::{Failure, FailureKind};
 use crate::addresses::alternating;
@@ -62,6 +63,16 @@ pub(crate) struct Dialler {
     pub(crate) tls: Option<Tls>,
 }
 
+/// Whether a new connection is asked for the list of nodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskNodes {
+    No,
+    /// Beside what it is opened for, which must not suffer from a bad answer.
+    OnTheWay,
+    /// It is opened for that.
+    Only,
+}
+
 /// A connection that was opened.
 pub(crate) struct Dialled {
     pub(crate) connection: Connection,
@@ -77,6 +88,8 @@ pub(crate) struct Undialled {
     pub(crate) refused: bool,
     /// How far it came.
     pub(crate) step: Step,
+    /// Whether it was taken and then broke off, as it does where a connection is cut: then another one may last.
+    pub(crate) again: bool,
     pub(crate) reason: String,
     pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -97,22 +110,31 @@ pub enum Step {
 
 impl Dialler {
     /// Opens a connection to `address` until `limit`. `listed` is its IP address by the list of nodes: tried last, for
-    /// the name may be newer.
+    /// the name may be newer. One that is taken and then cut before anything was asked is opened once more.
     pub(crate) async fn dial(
         &self,
         address: &Address,
         listed: Option<IpAddr>,
-        ask_nodes: bool,
+        ask_nodes: AskNodes,
         limit: Instant,
     ) -> Result<Dialled, Undialled> {
         let began = Instant::now();
         let mut step = Step::Resolving;
-        match timeout_at(limit.into(), self.steps(address, listed, ask_nodes, limit, &mut step)).await {
+        let twice = async {
+            match self.steps(address, listed, ask_nodes != AskNodes::No, limit, &mut step).await {
+                Err(undialled) if undialled.again => {
+                    self.steps(address, listed, ask_nodes == AskNodes::Only, limit, &mut step).await
+                }
+                dialled => dialled,
+            }
+        };
+        match timeout_at(limit.into(), twice).await {
             Ok(dialled) => dialled.map_err(|undialled| Undialled { step, ..undialled }),
             Err(_) => Err(Undialled {
                 blow: Blow::TimedOut,
                 refused: false,
                 step,
+                again: false,
                 reason: format!("{step} took more than {} ms", began.elapsed().as_millis()),
                 source: None,
             }),
@@ -133,12 +155,18 @@ impl Dialler {
             Some(tls) => {
                 *step = Step::ShakingHands;
                 let stream = tls.connect(address, stream).await;
-                Connection::tls(stream.map_err(|error| Undialled::refusing("TLS failed", Some(error.into())))?)
+                Connection::tls(stream.map_err(|error| Undialled {
+                    again: is_cut(&error),
+                    ..Undialled::refusing("TLS failed", Some(error.into()))
+                })?)
             }
         };
         *step = Step::Greeting;
-        let (engine, offer) =
-            connection.greet(ask_nodes).await.map_err(|broken| Undialled::refusing(broken.reason, broken.source))?;
+        let (engine, offer) = connection.greet(ask_nodes).await.map_err(|broken| Undialled {
+            // What came in place of a list may be no reply at all.
+            again: ask_nodes || broken.discard == Discard::Broken,
+            ..Undialled::refusing(broken.reason, broken.source)
+        })?;
         match engine {
             Ok(engine) if engine.is_supported() => Ok(Dialled { connection, engine: engine.text, offer }),
             Ok(engine) => Err(Undialled {
@@ -212,8 +240,15 @@ impl Undialled {
     }
 
     fn refusing(reason: impl Into<String>, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { blow: Blow::Refused, refused: false, step: Step::Resolving, reason: reason.into(), source }
+        let (blow, step) = (Blow::Refused, Step::Resolving);
+        Self { blow, refused: false, step, again: false, reason: reason.into(), source }
     }
+}
+
+/// Whether a handshake ended because the connection did, and not by a verdict.
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 impl fmt::Display for Step {

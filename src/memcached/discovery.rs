@@ -5,10 +5,11 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use tokio::time::timeout_at;
 
-use super::attempt::later;
+use super::attempt::{blame, later};
 use super::client::Shared;
 use super::cluster::{List, Source};
 use super::connection::{Connection, Offer};
+use super::dial::AskNodes;
 use super::node::Node;
 use super::observer::{Discard, Event};
 use super::{Failure, FailureKind, NodeId};
@@ -39,7 +40,7 @@ impl Shared {
         if self.cluster.is_missing(id, self.settings.clock.now()) {
             return Ok(None);
         }
-        self.discover(deadline).await?;
+        self.discover_for(Some(id), deadline).await?;
         let found = self.cluster.find(id);
         if found.is_none() {
             self.cluster.miss(id, self.settings.clock.now());
@@ -50,6 +51,13 @@ impl Shared {
     /// Asks for the list of nodes: a node that is connected, then the endpoint, resolved anew. One operation asks; others
     /// wait for its answer.
     pub(crate) async fn discover(&self, deadline: Instant) -> Result<(), Failure> {
+        self.discover_for(None, deadline).await
+    }
+
+    /// The same, for a node that is not in the list: a node may have an old list for a while, so it is asked for until
+    /// the endpoint does not know it either.
+    async fn discover_for(&self, wanted: Option<NodeId>, deadline: Instant) -> Result<(), Failure> {
+        let is_found = || wanted.is_none_or(|id| self.cluster.find(id).is_some());
         let Some(endpoint) = self.cluster.endpoint() else { return Ok(()) };
         let now = Instant::now();
         let deadline = deadline.min(now.checked_add(self.settings.times.cold).unwrap_or(now));
@@ -58,13 +66,13 @@ impl Shared {
             let message = format!("configuration endpoint {} gave no answer in time", endpoint.name());
             return Err(Failure::new(FailureKind::Unavailable, message));
         };
-        if self.cluster.answers() != before {
+        if self.cluster.answers() != before && is_found() {
             return Ok(());
         }
         let list = self.cluster.list();
         let connected = list.nodes.iter().filter(|node| node.pool.idle() > 0 && !node.is_down());
         for node in connected.take(NODES_ASKED) {
-            if self.ask_node(node, deadline).await.is_some() {
+            if self.ask_node(node, deadline).await.is_some() && is_found() {
                 return Ok(());
             }
         }
@@ -90,13 +98,19 @@ impl Shared {
     }
 
     async fn ask_endpoint(&self, endpoint: &Arc<Node>, deadline: Instant) -> Result<(), Failure> {
+        let (times, began) = (&self.settings.times, Instant::now());
+        if later(began, times.floor) > deadline {
+            let message = format!("there is no time to ask configuration endpoint {}", endpoint.name());
+            return Err(Failure::new(FailureKind::Unavailable, message));
+        }
         let pass = endpoint.admit(self.settings.clock.now())?;
-        let began = Instant::now();
-        let limit = deadline.min(began.checked_add(self.settings.times.dial).unwrap_or(began));
-        let dialled = match self.dialler.dial(&endpoint.address, None, true, limit).await {
+        let limit = deadline.min(later(began, times.dial));
+        let dialled = match self.dialler.dial(&endpoint.address, None, AskNodes::Only, limit).await {
             Ok(dialled) => dialled,
             Err(undialled) => {
-                pass.failed(undialled.blow, &undialled.reason);
+                if let Some(blow) = blame(undialled.blow, began, limit, times) {
+                    pass.failed(blow, &undialled.reason);
+                }
                 return Err(undialled.failure(format!("cannot ask configuration endpoint {}", endpoint.name())));
             }
         };
@@ -125,10 +139,13 @@ impl Shared {
             listed || Arc::ptr_eq(node, endpoint)
         });
         match owner {
-            Some(node) if node.pool.idle() == 0 => {
-                connection.use_at(self.settings.clock.start());
-                node.pool.put(connection);
-            }
+            Some(node) if node.pool.idle() == 0 => match node.pool.spare_place() {
+                Some(place) => {
+                    connection.use_at(self.settings.clock.start());
+                    place.put(connection);
+                }
+                None => endpoint.discarded(Discard::Closed),
+            },
             _ => endpoint.discarded(Discard::Closed),
         }
     }

@@ -128,10 +128,17 @@ impl Node {
         health.listed = listed.or(health.listed);
         drop(health);
         if moved {
-            self.succeeded();
-            self.pool.clear();
+            if self.succeeded() {
+                self.observer.on(&Event::Breaker { node: self.name(), state: BreakerState::Closed });
+            }
+            self.discarded_all(self.pool.clear());
         }
         moved
+    }
+
+    /// The node is no longer in the list: what is idle is closed, and what is put back from now on.
+    pub(crate) fn leave(&self) {
+        self.discarded_all(self.pool.close());
     }
 
     /// Closes the breaker, and says whether it was open.
@@ -145,8 +152,20 @@ impl Node {
         self.observer.on(&Event::Discarded { node: self.name(), reason });
     }
 
+    /// Connections that were closed unused.
+    pub(crate) fn discarded_all(&self, connections: usize) {
+        (0..connections).for_each(|_| self.discarded(Discard::Closed));
+    }
+
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Leave to go on after a wait, in which others may have found that the node is down.
+    pub(crate) fn after_waiting(self, now: Moment) -> Result<Self, Failure> {
+        if self.admission == Admission::Probe || self.node.is_well() { Ok(self) } else { self.node.admit(now) }
     }
 }
 

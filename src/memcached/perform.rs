@@ -87,11 +87,10 @@ impl Shared {
         limit: &Limit,
         trouble: Trouble,
     ) -> Result<Option<Answer>, Failure> {
-        if !trouble.undialled || !self.cluster.is_doubtful(self.settings.clock.now()) {
-            return Err(trouble.failure);
-        }
+        let until = trouble.undialled.filter(|_| self.cluster.is_doubtful(self.settings.clock.now()));
+        let Some(until) = until else { return Err(trouble.failure) };
         let listed = node.listed();
-        if self.discover(limit.end).await.is_err() {
+        if self.discover(until).await.is_err() {
             return Err(trouble.failure);
         }
         match self.cluster.find(node.id) {

@@ -193,11 +193,11 @@ impl Pool {
         before.saturating_sub(state.idle.len())
     }
 
-    /// Closes what is idle, and what is put back from now on: the node is no longer in the list.
-    pub(crate) fn close(&self) {
+    /// Closes what is idle, how many those were, and what is put back from now on: the node is no longer in the list.
+    pub(crate) fn close(&self) -> usize {
         let mut state = self.lock();
         state.closed = true;
-        state.idle.clear();
+        mem::take(&mut state.idle).len()
     }
 
     /// How many connections are idle.

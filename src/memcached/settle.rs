@@ -13,9 +13,11 @@ pub(crate) enum Settled {
 
 /// What a look at the key says about a write that was sent and not answered. Values are sealed with random bits, so one
 /// that is ours to the byte was written by us.
+///
+/// Where nothing is found an add may still be under way, beyond the connection that was closed. Were it sent once more, and
+/// what it stored deleted, the first one could put it back: so what became of it is unknown, and whoever adds takes another key.
 pub(crate) fn settle(mode: Mode, ours: &[u8], found: &Answer) -> Option<Settled> {
     Some(match (&found.status, mode) {
-        (Status::Miss, Mode::Add) => Settled::NotApplied,
         (Status::Miss, Mode::Replace(_)) => Settled::Overtaken(Status::NotFound),
         (Status::Value(_), Mode::Replace(seen)) if found.cas == seen => Settled::NotApplied,
         (Status::Value(_), _) if found.value == ours => Settled::Applied,
@@ -39,7 +41,7 @@ mod tests {
         let overtaken = |status| Some(Settled::Overtaken(status));
         for (name, mode, found, settled) in [
             ("added", Mode::Add, value(7, b"ours"), Some(Settled::Applied)),
-            ("not added", Mode::Add, miss(), Some(Settled::NotApplied)),
+            ("not added yet", Mode::Add, miss(), None),
             ("another's", Mode::Add, value(7, b"theirs"), overtaken(Status::NotStored)),
             ("replaced", Mode::Replace(6), value(7, b"ours"), Some(Settled::Applied)),
             ("not replaced", Mode::Replace(6), value(6, b"before"), Some(Settled::NotApplied)),

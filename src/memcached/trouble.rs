@@ -13,8 +13,8 @@ use super::{Failure, FailureKind};
 /// An operation that brought no answer.
 pub(crate) struct Trouble {
     pub(crate) failure: Failure,
-    /// Whether the node gave no connection: then the list of nodes may be old.
-    pub(crate) undialled: bool,
+    /// Until when the operation may take, if the node gave no connection: then the list of nodes may be old.
+    pub(crate) undialled: Option<Instant>,
 }
 
 /// An attempt that brought no answer.
@@ -25,6 +25,8 @@ pub(crate) struct Attempted {
     pub(crate) again: bool,
     pub(crate) timed_out: bool,
     pub(crate) undialled: bool,
+    /// Whether the node was heard all the same, so that it is not down.
+    pub(crate) heard: bool,
     pub(crate) blow: Option<Blow>,
     pub(crate) failure: Failure,
 }
@@ -34,7 +36,7 @@ impl Attempted {
         let timed_out = undialled.blow == Blow::TimedOut;
         let blow = attempt.blame(undialled.blow, began, limit);
         let failure = undialled.failure(format!("cannot connect to cache node {}", attempt.node.name()));
-        Self { sent: false, again: false, timed_out, undialled: true, blow, failure }
+        Self { sent: false, again: false, timed_out, undialled: true, heard: false, blow, failure }
     }
 
     pub(crate) fn broken(
@@ -55,21 +57,21 @@ impl Attempted {
         };
         let timed_out = broken.discard == Discard::TimedOut;
         let blow = attempt.blame(if timed_out { Blow::TimedOut } else { Blow::Refused }, began, limit);
-        Self { sent, again: true, timed_out, undialled: false, blow, failure }
+        Self { sent, again: true, timed_out, undialled: false, heard: false, blow, failure }
     }
 
     pub(crate) fn plain(failure: Failure) -> Self {
-        Self { sent: false, again: false, timed_out: false, undialled: false, blow: None, failure }
+        Self { sent: false, again: false, timed_out: false, undialled: false, heard: false, blow: None, failure }
     }
 
     pub(crate) fn unsettled(attempt: &Attempt<'_>, command: &Command<'_>) -> Self {
         let message = format!("cache node {} does not say what became of {}", attempt.node.name(), command.name());
-        Self { sent: true, ..Self::plain(Failure::new(FailureKind::Unknown, message)) }
+        Self { sent: true, heard: true, ..Self::plain(Failure::new(FailureKind::Unknown, message)) }
     }
 
     /// This attempt, after one that failed too.
     pub(crate) fn after(self, first: Self, attempt: &Attempt<'_>, command: &Command<'_>) -> Self {
-        let blow = self.blow.or(first.blow);
+        let blow = self.blow.or(first.blow).filter(|_| !self.heard);
         if self.sent || !first.sent {
             return Self { blow, ..self };
         }
@@ -86,6 +88,6 @@ impl Attempted {
 
 impl Trouble {
     pub(crate) fn plain(failure: Failure) -> Self {
-        Self { failure, undialled: false }
+        Self { failure, undialled: None }
     }
 }

@@ -6,7 +6,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -190,6 +193,82 @@ fn a_server_without_a_list_is_the_only_node() {
         assert_eq!(node, server.id());
         assert_eq!(client.add(node, &key("k"), b"v", minute(), soon()).await.unwrap(), Added::Stored);
         assert_eq!(server.stored(&key("k")).unwrap(), "v");
+    });
+}
+
+/// Scenario 22: an endpoint that has no list just now is not taken for one that knows no lists.
+#[test]
+fn an_endpoint_without_a_list_for_now_is_asked_again() {
+    run(async {
+        for words in ["END\r\n", "SERVER_ERROR busy\r\n", "CLIENT_ERROR not now\r\n"] {
+            let board = Board::default();
+            let (endpoint, one) = (node(&board), node(&board));
+            post(&board, words.to_owned());
+            let client = client(discovered(&endpoint).probe_interval(Duration::ZERO));
+            assert_eq!(kind(client.choose_node(b"any", &[], soon()).await), FailureKind::Unavailable, "{words}");
+            post(&board, list(1, &[one.name()]));
+            assert_eq!(client.choose_node(b"any", &[], soon()).await.unwrap(), one.id(), "{words}");
+        }
+    });
+}
+
+/// Scenario 23: while a change spreads, a node may say the list of before: then the endpoint is asked too.
+#[test]
+fn a_node_with_the_list_of_before_does_not_end_a_session_of_a_new_node() {
+    run(async {
+        let (new, old) = (Board::default(), Board::default());
+        let (endpoint, one, two) = (node(&new), node(&old), node(&new));
+        for board in [&new, &old] {
+            post(board, list(1, &[one.name()]));
+        }
+        let client = client(discovered(&endpoint));
+        assert!(reads(&client, one.id()).await);
+        post(&new, list(2, &[one.name(), two.name()]));
+        assert!(reads(&client, two.id()).await);
+        assert_eq!((asked(&endpoint), asked(&one)), (2, 1));
+    });
+}
+
+/// An endpoint that had no time to answer is not taken for one that is down.
+#[test]
+fn a_caller_without_time_does_not_count_against_the_endpoint() {
+    run(async {
+        let board = Board::default();
+        let (endpoint, one) = (node(&board), node(&board));
+        post(&board, list(1, &[one.name()]));
+        let (hands, counts) = (Hands::new(), Arc::new(Counts::default()));
+        let client =
+            client(settings(&endpoint.name()).discovery(Discovery::On).clock(hands.clock()).observer(counts.clone()));
+        for _ in 0..5 {
+            let failed = client.choose_node(b"any", &[], Instant::now() + Duration::from_micros(500)).await;
+            assert_eq!(kind(failed), FailureKind::Unavailable);
+        }
+        assert_eq!((counts.of("BreakerOpen"), endpoint.accepted()), (0, 0));
+        assert!(reads(&client, one.id()).await);
+    });
+}
+
+/// Scenario 21: node and endpoint hang: the look for another list is within the operation's time, not after it.
+#[test]
+fn looking_for_another_list_takes_no_time_of_its_own() {
+    run(async {
+        let board = Board::default();
+        let is_hung = Arc::new(AtomicBool::new(false));
+        let hanging = |board: &Board| {
+            let (board, is_hung) = (board.clone(), is_hung.clone());
+            Script::start(move |_, words| if is_hung.load(SeqCst) { Say::Nothing } else { answer(&board, words) })
+        };
+        let (endpoint, one) = (hanging(&board), hanging(&board));
+        post(&board, list(1, &[one.name()]));
+        let hands = Hands::new();
+        let client = client(settings(&endpoint.name()).discovery(Discovery::On).clock(hands.clock()));
+        assert!(reads(&client, one.id()).await);
+        is_hung.store(true, SeqCst);
+        hands.forward(Duration::from_secs(6 * 3600));
+        let began = Instant::now();
+        let read = client.get_and_touch(one.id(), &key("k"), minute(), soon()).await;
+        assert_eq!(kind(read), FailureKind::Unavailable);
+        assert!(began.elapsed() < Duration::from_millis(1050), "{:?}", began.elapsed());
     });
 }
 

@@ -5,12 +5,12 @@
 //! | # | where |
 //! | --- | --- |
 //! | 1 | cancel, sessions |
-//! | 2 | fault |
-//! | 3 | fault |
+//! | 2 | cut |
+//! | 3 | cut |
 //! | 4 | outage, nodes |
 //! | 5 | outage |
 //! | 6 | fault |
-//! | 7 | fault |
+//! | 7 | cut, fault |
 //! | 8 | freeze; fault (the runtime is blocked) |
 //! | 9 | fault |
 //! | 10 | fault, discovery, cluster/tests.rs |
@@ -23,7 +23,7 @@
 //! | 17 | real, sessions |
 //! | 18 | real, sessions |
 //! | 19 | real, sessions |
-//! | 20 | fault, settle.rs |
+//! | 20 | cut, fault, settle.rs |
 //! | 21 | discovery |
 //! | 22 | discovery, flood, cluster/tests.rs, protocol/list.rs |
 //! | 23 | discovery, nodes, cluster/tests.rs |
@@ -41,6 +41,7 @@
 
 mod cancel;
 mod counted;
+mod cut;
 mod discovery;
 mod fault;
 mod flood;

@@ -159,7 +159,7 @@ fn spawn(port: u16, arguments: &[String]) -> Option<Child> {
         .spawn()
         .expect("memcached is installed");
     for _ in 0..200 {
-        if StdStream::connect(("127.0.0.1", port)).is_ok() {
+        if listens(child.id(), port) {
             return Some(child);
         }
         if !matches!(child.try_wait(), Ok(None)) {
@@ -170,6 +170,18 @@ fn spawn(port: u16, arguments: &[String]) -> Option<Child> {
     let _ = child.kill();
     let _ = child.wait();
     None
+}
+
+/// Whether it is this process that listens there: another test may have been faster to take a free port.
+fn listens(process: u32, port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let inode = sockets.lines().skip(1).find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        (fields[3] == "0A" && fields[1].ends_with(&format!(":{port:04X}"))).then(|| format!("socket:[{}]", fields[9]))
+    });
+    let Some(inode) = inode else { return false };
+    let Ok(files) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == inode.as_str()))
 }
 
 /// A clock that is set forward by hand.
