@@ -18,6 +18,7 @@
 //! | `SESSION_PARTITIONED` | `on`: a jar for each site that embeds this one | `off` |
 //! | `SESSION_SCOPE` | application and stage: sessions of another scope do not open | empty |
 //! | `SESSION_METRICS` | `emf`: count what happens to sessions, for CloudWatch ([`metrics`](crate::metrics)) | `none` |
+//! | `SESSION_TRACE_ENV` | `on`: [`run`](crate::run) puts each event's X-Ray trace id into `_X_AMZN_TRACE_ID`, where AWS SDKs look for it; 160 bytes of memory an event | `off` |
 //! | `SESSION_CONFLICT` | two requests that change one session at once: `merge`, `fail` (409) or `overwrite` | `merge` |
 //!
 //! With `SESSION_STORE=memcached`:
@@ -200,6 +201,7 @@ impl Settings {
         let conflicts = [("merge", Conflict::Merge), ("fail", Conflict::Fail), ("overwrite", Conflict::Overwrite)];
         let conflict = read.choice("SESSION_CONFLICT", &conflicts)?.unwrap_or_default();
         let is_counted = read.choice("SESSION_METRICS", &[("none", false), ("emf", true)])?.unwrap_or(false);
+        has_trace_env(variables)?;
         let protections = [("encrypted", Protection::Encrypted), ("signed", Protection::Signed)];
         let protection = read.choice("SESSION_PROTECTION", &protections)?;
         if store == StoreKind::Cookie && read.value("SESSION_CONFLICT").is_some() {
@@ -340,6 +342,12 @@ impl Settings {
         }
         Ok(SessionLayer::new(store))
     }
+}
+
+/// Whether each event's trace id is to be in `_X_AMZN_TRACE_ID`, as `SESSION_TRACE_ENV` says.
+pub(crate) fn has_trace_env(variables: &impl Variables) -> Result<bool, Error> {
+    let read = Reader { variables };
+    Ok(read.choice("SESSION_TRACE_ENV", &[("on", true), ("off", false)])?.unwrap_or(false))
 }
 
 impl<T: Data> SessionLayer<T> {

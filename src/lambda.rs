@@ -15,6 +15,7 @@ mod contained;
 mod event;
 mod payload;
 mod streamed;
+mod turns;
 mod wire;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use http::Response;
 use http_body::Body as HttpBody;
 use lambda_http::Request;
 use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::{Diagnostic, Runtime};
+use lambda_runtime::{Diagnostic, Error as BoxError, LambdaInvocation, Runtime};
 use tower_service::Service;
 
 use self::adapter::Adapter;
@@ -31,7 +32,7 @@ pub use self::answer::Answer;
 pub use self::event::{Event, Kind};
 use self::payload::Payloads;
 use self::streamed::{Hush, Streamed};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, config};
 
 /// What lambda_runtime takes for granted; without one of them it panics.
 const RUNTIME_VARIABLES: [&str; 4] = [
@@ -51,6 +52,9 @@ const RUNTIME_VARIABLES: [&str; 4] = [
 /// One event at a time, as Lambda sends them; on Lambda Managed Instances as many at once as
 /// `AWS_LAMBDA_MAX_CONCURRENCY` says, each with its own session. There a handler that computes needs tokio's
 /// multi-threaded runtime, or it holds up the others.
+///
+/// An event's X-Ray trace id is in its Lambda context, and put into `_X_AMZN_TRACE_ID`, where AWS SDKs look for it, only
+/// with `SESSION_TRACE_ENV=on`: every value that the variable ever had stays in memory, 160 bytes an event.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), lambda_session::Error> {
@@ -84,7 +88,7 @@ where
 {
     check_environment()?;
     let runtime = Runtime::new(Adapter::<S, Answer>::new(service)).layer(Payloads).layer(TracingLayer::new());
-    runtime.run_concurrent().await.map_err(ended)
+    serve(runtime).await
 }
 
 /// Serves Lambda's events like [`run`], and answers in pieces: the head as soon as the handler has answered, the body as
@@ -133,7 +137,23 @@ where
 {
     check_environment()?;
     let runtime = Runtime::new(Adapter::<S, Streamed>::new(service)).layer(Payloads).layer(Hush);
-    runtime.layer(TracingLayer::new()).run_concurrent().await.map_err(ended)
+    serve(runtime.layer(TracingLayer::new())).await
+}
+
+/// One event after another, unless this environment serves several at once, or is one of those that lambda_runtime knows better.
+async fn serve<S>(runtime: Runtime<S>) -> Result<(), Error>
+where
+    S: Service<LambdaInvocation, Response = (), Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let most = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|most| most.parse::<u32>().ok());
+    let is_special = most.is_some_and(|most| most > 1) || runtime.is_snapstart();
+    let ended = if is_special || config::has_trace_env(&config::environment()?)? {
+        runtime.run_concurrent().await
+    } else {
+        turns::serve(runtime).await
+    };
+    ended.map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
 }
 
 fn check_environment() -> Result<(), Error> {
@@ -144,10 +164,6 @@ fn check_environment() -> Result<(), Error> {
              `cargo lambda watch`"
         ))),
     }
-}
-
-fn ended(error: lambda_runtime::Error) -> Error {
-    Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error)
 }
 
 /// An error that a handler passes on with `?` is a function error.

@@ -73,6 +73,7 @@ async fn an_empty_variable_counts_as_unset() {
         "SESSION_SCOPE",
         "SESSION_CONFLICT",
         "SESSION_METRICS",
+        "SESSION_TRACE_ENV",
         "MEMCACHE_SERVERS",
     ];
     for blank in ["", " ", "\t\n"] {
@@ -212,6 +213,7 @@ fn every_wrong_value_is_one_clear_line() {
         (vec![("SESSION_SAME_SITE", "loose")], r#"SESSION_SAME_SITE is "loose": give lax or strict or none"#.into()),
         (vec![("SESSION_SECURE", "false")], r#"SESSION_SECURE is "false": give on or off"#.into()),
         (vec![("SESSION_PARTITIONED", "yes")], r#"SESSION_PARTITIONED is "yes": give on or off"#.into()),
+        (vec![("SESSION_TRACE_ENV", "1")], r#"SESSION_TRACE_ENV is "1": give on or off"#.into()),
         (vec![("SESSION_IDLE", "soon")], format!(r#"SESSION_IDLE is "soon": {duration}"#)),
         (vec![("SESSION_IDLE", "0")], format!(r#"SESSION_IDLE is "0": {duration}"#)),
         (vec![("SESSION_IDLE", "-1s")], format!(r#"SESSION_IDLE is "-1s": {duration}"#)),

@@ -143,6 +143,12 @@ fn every_setting_is_judged_with_the_way_out() {
             &["store         bad      SESSION_STORE is \"redis\": give cookie or memcached or memory"],
         ),
         (
+            "a trace id that is neither handed on nor not",
+            &[("SESSION_TRACE_ENV", "yes")],
+            1,
+            &["metrics       bad      SESSION_TRACE_ENV is \"yes\": give on or off"],
+        ),
+        (
             "everything at once",
             &[
                 ("SECRET_KEY_BASE", "x"),

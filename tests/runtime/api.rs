@@ -23,6 +23,7 @@ use tokio::{
     net::TcpListener,
     process::{Child, Command},
     sync::mpsc,
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
 
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Function {
     shared: Arc<Shared>,
     offers: mpsc::UnboundedSender<(String, String)>,
+    api: JoinHandle<()>,
     child: Child,
 }
 
@@ -67,7 +69,7 @@ impl Function {
             in_work: AtomicUsize::new(0),
             most_in_work: AtomicUsize::new(0),
         });
-        tokio::spawn(accept(listener, shared.clone()));
+        let api = tokio::spawn(accept(listener, shared.clone()));
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env_clear()
@@ -84,7 +86,7 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { shared, offers, child }
+        Self { shared, offers, api, child }
     }
 
     /// Sends an event under a request id.
@@ -93,6 +95,11 @@ impl Function {
         self.shared.waiting.lock().unwrap().entry(id.to_owned()).or_default().push_back(sender);
         self.offers.send((id.to_owned(), event.to_string())).unwrap();
         Answering(receiver)
+    }
+
+    /// Answers a poll with no event.
+    pub(crate) fn send_nothing(&self) {
+        self.offers.send((String::new(), String::new())).unwrap();
     }
 
     /// Sends an event, and waits for the whole answer.
@@ -107,9 +114,19 @@ impl Function {
         self.shared.most_in_work.load(Ordering::SeqCst)
     }
 
+    /// Ends what stands for Lambda, and every connection to it.
+    pub(crate) fn hang_up(&self) {
+        self.api.abort();
+    }
+
     /// Ends the function; all that it has written.
     pub(crate) async fn stop(mut self) -> String {
         self.child.start_kill().unwrap();
+        self.ended().await
+    }
+
+    /// Waits until the function has ended by itself; all that it has written.
+    pub(crate) async fn ended(mut self) -> String {
         let mut log = Vec::new();
         self.child.stdout.take().unwrap().read_to_end(&mut log).await.unwrap();
         self.child.stderr.take().unwrap().read_to_end(&mut log).await.unwrap();
@@ -169,9 +186,10 @@ pub(crate) fn cookie(answer: &Value) -> Option<String> {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             stream.set_nodelay(true).unwrap();
             let service = service_fn(|request| {
                 let shared = shared.clone();
@@ -199,9 +217,13 @@ impl Shared {
     async fn next(&self) -> Response<Full<Bytes>> {
         let offered = self.offers.lock().await.recv().await;
         let Some((id, event)) = offered else { return std::future::pending().await };
+        if event.is_empty() {
+            return Response::builder().status(204).body(Full::default()).unwrap();
+        }
         let in_work = self.in_work.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_work.fetch_max(in_work, Ordering::SeqCst);
         Response::builder()
+            .header("lambda-runtime-trace-id", format!("Root=1-{id}"))
             .header("lambda-runtime-aws-request-id", id)
             .header("lambda-runtime-deadline-ms", "4102444800000")
             .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-1:123456789012:function:function")

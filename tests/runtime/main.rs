@@ -5,6 +5,7 @@
 mod api;
 mod concurrent;
 mod streamed;
+mod turns;
 
 use std::{
     fs,

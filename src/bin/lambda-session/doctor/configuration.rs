@@ -24,7 +24,7 @@ pub(crate) fn cookie_and_lifetime(environment: &Environment) -> Vec<Check> {
         Some(_) => "emf: one line for each request that asks for its session, on standard output".to_owned(),
         None => "none".to_owned(),
     });
-    let is_set = environment.value("SESSION_METRICS").is_some_and(|value| !value.trim().is_empty());
+    let is_set = METRICS.iter().any(|name| environment.value(name).is_some_and(|value| !value.trim().is_empty()));
     let metrics = (if is_set { metrics } else { Vec::new() }, None);
     [cookie, lifetime, scope, metrics].into_iter().flat_map(|(checks, _)| checks).collect()
 }
@@ -103,7 +103,7 @@ const LIFETIME: &[&str] = &["SESSION_IDLE", "SESSION_ABSOLUTE", "SESSION_EXPIRE_
 const SCOPE: &[&str] = &["SESSION_SCOPE"];
 const PROTECTION: &[&str] = &["SESSION_PROTECTION"];
 const CONFLICT: &[&str] = &["SESSION_CONFLICT"];
-const METRICS: &[&str] = &["SESSION_METRICS"];
+const METRICS: &[&str] = &["SESSION_METRICS", "SESSION_TRACE_ENV"];
 const STORE: &[&str] = &[
     "SESSION_STORE",
     "MEMCACHE_SERVERS",
