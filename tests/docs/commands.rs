@@ -1,0 +1,74 @@
+//! The commands that a page gives.
+
+use std::fs;
+
+use crate::page::{Page, root};
+
+/// Every command that the documentation gives, and what runs it. A command that nobody runs is not in the table, and fails. Blocks that
+/// are marked `console` are not run: they want a toolchain from elsewhere, a certificate of yours, or AWS itself.
+#[test]
+fn every_command_is_run_by_a_test() {
+    // The page, or any; how the command begins; what runs it, and words of that file which show it.
+    let runs: &[(&str, &str, &str, &str)] = &[
+        ("docs/getting-started.md", "", "e2e/getting-started.sh", "walk.py docs/getting-started.md"),
+        ("docs/deploying-with-sam.md", "", "e2e/deploying.sh", "walk.py docs/deploying-with-sam.md"),
+        ("docs/rotating-secrets.md", "", "tests/cli/keys.rs", "/docs/rotating-secrets.md"),
+        ("CONTRIBUTING.md", "cargo build --all-features --bins", "e2e/invoke.sh", "make --no-print-directory"),
+        ("CONTRIBUTING.md", "BOOTSTRAP=", "e2e/cloud.sh", "${BOOTSTRAP:-target/release/bootstrap}"),
+        ("README.md", "make invoke", "e2e/invoke.sh", "make --no-print-directory invoke"),
+        ("README.md", "make test", ".ci/run", "make test"),
+        ("README.md", "cargo install --locked --path . --features cli", "e2e/getting-started.sh", "CARGO_INSTALL_ROOT"),
+        (
+            "README.md",
+            "(umask 077; lambda-session secret --env",
+            "docs/getting-started.md",
+            "(umask 077; lambda-session secret --env",
+        ),
+        ("README.md", "lambda-session invoke", "Makefile", "lambda-session invoke $(EVENTS)"),
+        ("README.md", "lambda-session inspect <", "tests/cli/inspect.rs", "[\"inspect\"].iter()"),
+        ("README.md", "lambda-session keys init", "tests/cli/keys.rs", "keys(&place, \"init"),
+        ("README.md", "lambda-session keys list", "tests/cli/keys.rs", "keys(&place, \"list\")"),
+        (
+            "README.md",
+            "cargo build --features cli --bins && target/debug/lambda-session serve",
+            "e2e/serve.sh",
+            "lambda-session\" serve --as",
+        ),
+        ("README.md", "sam deploy", "e2e/deploying.sh", "walk.py docs/deploying-with-sam.md"),
+        ("README.md", "lambda-session serve", "docs/getting-started.md", "lambda-session serve"),
+        ("README.md", "lambda-session doctor", "tests/cli/doctor.rs", "[\"doctor\"].iter()"),
+    ];
+    let mut wrong = Vec::new();
+    for page in Page::all() {
+        for line in
+            page.block_lines("sh").into_iter().filter(|line| !line.trim_start().starts_with('#') && !line.is_empty())
+        {
+            let found =
+                runs.iter().find(|(path, start, ..)| *path == page.path && line.trim_start().starts_with(start));
+            match found {
+                None => wrong.push(format!("{}: nothing runs: {line}", page.path)),
+                Some((_, _, runner, words)) => {
+                    if !fs::read_to_string(root().join(runner)).unwrap_or_default().contains(words) {
+                        wrong.push(format!("{}: {runner} has no {words:?}", page.path));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn every_command_of_make_that_is_named_is_there() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut wrong = Vec::new();
+    for page in Page::all().iter().filter(|page| page.path != "CHANGELOG.md") {
+        for target in page.codes().into_iter().filter_map(|code| code.strip_prefix("make ")) {
+            let target = target.split(' ').next().unwrap_or_default();
+            if !makefile.lines().any(|line| line.starts_with(&format!("{target}:"))) {
+                wrong.push(format!("{}: make {target}", page.path));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

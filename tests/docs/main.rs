@@ -1,0 +1,8 @@
+//! What the documentation says of the repository is so: its links, the tests that it names, the variables, the commands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod links;
+mod log;
+mod page;
+mod variables;
