@@ -5,4 +5,6 @@ mod commands;
 mod links;
 mod log;
 mod page;
+mod readme;
+mod samples;
 mod variables;

@@ -54,6 +54,18 @@ impl Page {
         lines
     }
 
+    /// The blocks in this language, each with the text before it.
+    pub(crate) fn blocks(&self, language: &str) -> Vec<(&str, &str)> {
+        let starts = self.text.match_indices("```");
+        let blocks = starts.step_by(2).filter_map(|(start, _)| {
+            let (before, rest) = self.text.split_at(start);
+            let (info, rest) = rest.strip_prefix("```")?.split_once('\n')?;
+            let is_wanted = info.split(',').next() == Some(language);
+            rest.split("```").next().filter(|_| is_wanted).map(|block| (before, block))
+        });
+        blocks.collect()
+    }
+
     pub(crate) fn headings(&self) -> BTreeSet<String> {
         let headings = self.prose().into_iter().filter_map(|line| line.strip_prefix('#'));
         headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()

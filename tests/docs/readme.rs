@@ -1,0 +1,23 @@
+//! README's first screen: what it is, a sample, two commands. That the sample compiles is for the documentation tests, since README is
+//! the crate's own documentation; that the commands run is for `.ci/run`.
+
+use crate::page::Page;
+
+/// The most lines that a reader sees without scrolling.
+const SCREEN: usize = 40;
+/// The most lines of the sample.
+const SAMPLE: usize = 12;
+
+#[test]
+fn the_first_screen_has_a_short_sample_and_two_commands() {
+    let page = Page::read("README.md");
+    let screen = Page { text: page.text.lines().take(SCREEN).map(|line| format!("{line}\n")).collect(), ..page };
+    assert!(screen.text.starts_with("# lambda-session\n\nSessions for Rust web applications on AWS Lambda."));
+    let sample = screen.block_lines("rust");
+    assert!((1..=SAMPLE).contains(&sample.len()), "{} lines", sample.len());
+    let commands: Vec<_> =
+        screen.block_lines("sh").iter().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
+    assert_eq!(commands, ["make invoke", "make test"]);
+    // `text` would not be compiled.
+    assert!(screen.text.contains("```rust,no_run\n") && screen.text.matches("```").count() == 4);
+}
