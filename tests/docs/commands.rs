@@ -15,8 +15,8 @@ fn every_command_is_run_by_a_test() {
         ("docs/rotating-secrets.md", "", "tests/cli/keys.rs", "/docs/rotating-secrets.md"),
         ("CONTRIBUTING.md", "cargo build --all-features --bins", "e2e/invoke.sh", "make --no-print-directory"),
         ("CONTRIBUTING.md", "BOOTSTRAP=", "e2e/cloud.sh", "${BOOTSTRAP:-target/release/bootstrap}"),
-        ("README.md", "make invoke", "e2e/invoke.sh", "make --no-print-directory invoke"),
-        ("README.md", "make test", ".ci/run", "make test"),
+        ("README.md", "make invoke", ".ci/run", "step make invoke"),
+        ("README.md", "make test", ".ci/run", "step make test"),
         ("README.md", "cargo install --locked --path . --features cli", "e2e/getting-started.sh", "CARGO_INSTALL_ROOT"),
         (
             "README.md",

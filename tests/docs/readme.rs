@@ -1,7 +1,7 @@
 //! README's first screen: what it is, a sample, two commands. That the sample compiles is for the documentation tests, since README is
 //! the crate's own documentation; that the commands run is for `.ci/run`.
 
-use crate::page::Page;
+use crate::page::{Page, root};
 
 /// The most lines that a reader sees without scrolling.
 const SCREEN: usize = 40;
@@ -20,4 +20,11 @@ fn the_first_screen_has_a_short_sample_and_two_commands() {
     assert_eq!(commands, ["make invoke", "make test"]);
     // `text` would not be compiled.
     assert!(screen.text.contains("```rust,no_run\n") && screen.text.matches("```").count() == 4);
+}
+
+#[test]
+fn ci_begins_with_the_two_commands() {
+    let script = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    let steps: Vec<_> = script.lines().filter_map(|line| line.strip_prefix("step ")).collect();
+    assert_eq!(steps.get(..2), Some(&["make invoke", "make test"][..]));
 }
