@@ -94,6 +94,7 @@ lint: toolchain ## Format, clippy with warnings denied, the template
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+	$(CARGO) check --locked --features cli,ssm --bins
 	e2e/tools.sh
 	e2e/lint-template.sh
 

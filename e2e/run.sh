@@ -8,7 +8,7 @@ report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 
 status=0
-for part in lint-template build rie concurrent settings invoke serve watch keys deployed deploying getting-started; do
+for part in lint-template build rie concurrent settings invoke serve watch keys deployed deploying readme getting-started; do
   bash "e2e/$part.sh" | tee -a "$report" || status=1
 done
 

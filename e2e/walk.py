@@ -89,9 +89,8 @@ class Shell:
 
     def stay(self, command, url):
         self.log = tempfile.TemporaryFile()
-        self.running = subprocess.Popen(["bash", "-c", f"exec {command}" if "=" not in command.split()[0] else command],
-                                        cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=self.log, start_new_session=True)
+        self.running = subprocess.Popen(["bash", "-c", command], cwd=self.directory, env=self.environment, start_new_session=True,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         end = time.monotonic() + 30
         while time.monotonic() < end and self.running.poll() is None:
             try:
