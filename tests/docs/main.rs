@@ -4,6 +4,7 @@
 mod commands;
 mod links;
 mod log;
+mod metrics;
 mod page;
 mod readme;
 mod samples;

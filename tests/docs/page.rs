@@ -66,6 +66,14 @@ impl Page {
         blocks.collect()
     }
 
+    /// The rows below the table's head that begins so, a text for each cell.
+    pub(crate) fn table(&self, head: &str) -> Vec<Vec<String>> {
+        let rows = self.text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|')).map(|line| line.replace("\\|", "¦"));
+        let cells = rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect());
+        cells.collect()
+    }
+
     pub(crate) fn headings(&self) -> BTreeSet<String> {
         let headings = self.prose().into_iter().filter_map(|line| line.strip_prefix('#'));
         headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
