@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use lambda_session::metrics::{NAMES, REASONS};
+use serde_json::Value;
 
 use crate::page::{Page, root};
 
@@ -97,6 +98,29 @@ fn every_metric_and_every_reason_is_explained() {
     assert_eq!(named, NAMES.iter().map(|name| unit(name)).collect());
     let reasons: Vec<_> = page.table("| `Reason` |").iter().flat_map(|row| codes(&row[0])).collect();
     assert_eq!(reasons, REASONS);
+}
+
+/// `template.yaml` draws what the page says, graph by graph, and none besides.
+#[test]
+fn every_graph_of_the_dashboard_is_explained() {
+    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let body = template.split("DashboardBody: !Sub |\n").nth(1).unwrap().split("\nOutputs:").next().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let graphs = body["widgets"].as_array().unwrap().iter().map(|widget| {
+        let title = widget["properties"]["title"].as_str().unwrap().to_owned();
+        (title, widget["properties"]["metrics"].as_array().unwrap().iter().filter_map(drawn).collect::<Vec<_>>())
+    });
+    let page = Page::read("docs/operating.md");
+    let explained = page.table("| graph |").into_iter().map(|row| (row[0].clone(), codes(&row[1])));
+    assert_eq!(explained.collect::<Vec<_>>(), graphs.collect::<Vec<_>>());
+}
+
+/// The metric of a graph's line; `None` where it is another statistic of the one before.
+fn drawn(line: &Value) -> Option<String> {
+    match &line[0]["expression"] {
+        Value::String(search) => search.split("MetricName=\"").nth(1)?.split('"').next().map(str::to_owned),
+        _ => line[1].as_str().map(str::to_owned),
+    }
 }
 
 fn codes(cell: &str) -> Vec<String> {
