@@ -6,7 +6,7 @@ use std::fs;
 use lambda_session::metrics::{NAMES, REASONS};
 use serde_json::Value;
 
-use crate::page::{Page, root};
+use crate::page::{Page, codes, root};
 
 /// The members of a line besides its metrics, as `src/metrics/emf.rs` writes them.
 fn members() -> BTreeSet<String> {
@@ -121,8 +121,4 @@ fn drawn(line: &Value) -> Option<String> {
         Value::String(search) => search.split("MetricName=\"").nth(1)?.split('"').next().map(str::to_owned),
         _ => line[1].as_str().map(str::to_owned),
     }
-}
-
-fn codes(cell: &str) -> Vec<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -66,18 +66,35 @@ impl Page {
         blocks.collect()
     }
 
-    /// The rows below the table's head that begins so, a text for each cell.
+    /// The rows of the one table whose head begins so, a text for each cell.
     pub(crate) fn table(&self, head: &str) -> Vec<Vec<String>> {
-        let rows = self.text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
-        let rows = rows.take_while(|line| line.starts_with('|')).map(|line| line.replace("\\|", "¦"));
-        let cells = rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect());
-        cells.collect()
+        let [table] = self.tables(head).try_into().expect(head);
+        table
+    }
+
+    /// The same of all such tables.
+    pub(crate) fn tables(&self, head: &str) -> Vec<Vec<Vec<String>>> {
+        let lines: Vec<_> = self.text.lines().collect();
+        let heads = lines.iter().enumerate().filter(|(_, line)| line.starts_with(head));
+        heads
+            .map(|(at, _)| lines.iter().skip(at + 2).take_while(|line| line.starts_with('|')).map(cells).collect())
+            .collect()
     }
 
     pub(crate) fn headings(&self) -> BTreeSet<String> {
         let headings = self.prose().into_iter().filter_map(|line| line.strip_prefix('#'));
         headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
     }
+}
+
+fn cells(row: &&str) -> Vec<String> {
+    let row = row.replace("\\|", "¦");
+    row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// The texts between backquotes.
+pub(crate) fn codes(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// As GitHub makes an anchor of a heading.
