@@ -3,6 +3,7 @@
 
 mod commands;
 mod defaults;
+mod limits;
 mod links;
 mod log;
 mod metrics;
