@@ -1,6 +1,6 @@
-//! The lines of the log that a page quotes.
+//! What pages quote of the log and of `serve`'s own page.
 
-use crate::page::{Page, code_of};
+use crate::page::{Page, code_of, codes};
 
 /// The table of log lines in docs/operating.md quotes them as the code has them.
 #[test]
@@ -22,4 +22,14 @@ fn every_line_of_the_log_that_is_named_is_written() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn every_word_of_the_session_page_that_is_quoted_is_there() {
+    let table = Page::read("docs/getting-started.md").table("| sessions are kept in |");
+    let quoted: Vec<_> = table.iter().flat_map(|row| codes(&row[1..].join(" "))).collect();
+    let code = code_of("src/bin");
+    let missing: Vec<_> = quoted.iter().filter(|words| !code.contains(words.as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+    assert!(quoted.len() >= 5, "{quoted:?}");
 }
