@@ -11,6 +11,7 @@ import re
 import sys
 
 from sam2cfn import Stack
+from template_watch import alarms_watch_what_is_counted, is_serverless, the_dashboard_shows_all_that_is_counted
 
 NETWORK = {"VpcId": "vpc-0123456789abcdef0", "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1"}
 PUBLIC = {"VpcId": "vpc-0123456789abcdef0", "PublicSubnetIds": "subnet-0123456789abcdef2,subnet-0123456789abcdef3"}
@@ -32,6 +33,7 @@ STACKS = {
     "nodes": NODES,
     "one node, no endpoint": NODES | {"CacheNodes": "1", "CreateSsmEndpoint": "no"},
     "serverless": SERVERLESS | {"CacheMaxGigabytes": "20"},
+    "watched nodes": NODES | WATCHED,
     "everything on nodes": NODES | DOORS | WATCHED | {"CertificateArn": CERTIFICATE, "KeysKmsKeyId": KMS_KEY},
     "everything on serverless": SERVERLESS | DOORS | WATCHED,
 }
@@ -55,7 +57,6 @@ TRACES = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
 OUTPUTS = {"HttpApi": "HttpApiUrl", "FunctionUrl": "FunctionUrl", "RestApi": "RestApiUrl", "LoadBalancer": "LoadBalancerUrl"}
 SOURCE = pathlib.Path("src")
 GUIDE = pathlib.Path("docs/deploying-with-sam.md").read_text(encoding="utf-8")
-OPERATING = pathlib.Path("docs/operating.md").read_text(encoding="utf-8")
 
 
 def variables_of_the_crate():
@@ -159,10 +160,6 @@ def every_door_sends_what_the_crate_reads_best(stack):
     yield "plain HTTP with a certificate", len(plain) if stack.values["CertificateArn"] else 0, 0
 
 
-def is_serverless(stack):
-    return stack.values["Store"] == "memcached" and stack.values["Cache"] == "serverless"
-
-
 def the_cache_is_encrypted_and_the_function_s_alone(stack):
     clusters, serverless = (stack.of_type(f"AWS::ElastiCache::{kind}") for kind in ("CacheCluster", "ServerlessCache"))
     uses_memcached = stack.values["Store"] == "memcached"
@@ -211,71 +208,6 @@ def the_function_in_a_vpc_reaches_ssm(stack):
     yield "made before the function", tags["SsmEndpoint"], "{SsmEndpoint}" if has_endpoint(stack) else "none"
 
 
-# The metrics with a second dimension; the crate has a line of its own for each.
-SECOND_DIMENSION = {"Refused": "Reason", "Resealed": "KeyId"}
-
-
-def metrics_of_the_crate():
-    text = (SOURCE / "metrics.rs").read_text(encoding="utf-8")
-    [names] = re.findall(r"pub const NAMES: \[&str; \d+\] = \[(.+?)\];", text, re.DOTALL)
-    lines = (SOURCE / "metrics" / "emf.rs").read_text(encoding="utf-8")
-    counted = {name: ("FunctionName",) for name in re.findall(r'"(\w+)"', names)}
-    for name, dimension in SECOND_DIMENSION.items():
-        if f'["FunctionName","{dimension}"]' in lines:
-            counted[name] += (dimension,)
-    return counted
-
-
-def alarms_watch_what_is_counted(stack):
-    alarms, values = stack.of_type("AWS::CloudWatch::Alarm"), stack.values
-    seen = {alarm["MetricName"] for alarm in alarms.values()}
-    wanted = {"Errors", "Throttles", "Duration"}
-    if values["Metrics"] == "yes":
-        wanted |= {"Unavailable", "SecretsFailed"} | ({"StoreTimeouts"} if values["Store"] == "memcached" else set())
-    wanted |= {"Evictions"} if values["Store"] == "memcached" else set()
-    yield "alarms", seen, wanted
-    topic = [values["AlarmTopicArn"]] if values["AlarmTopicArn"] else None
-    for name, alarm in alarms.items():
-        yield f"{name}'s topic", (alarm.get("AlarmActions"), alarm.get("OKActions")), (topic, topic)
-        yield f"{name} is explained", f"`{name}`" in OPERATING, True
-        yield f"{name} without data", alarm["TreatMissingData"], "notBreaching"
-        dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
-        if alarm["Namespace"] == "AWS/ElastiCache":
-            of = {"clusterId": "{SessionServerlessCache}"} if is_serverless(stack) else {"CacheClusterId": "{SessionCluster}"}
-            yield f"{name} is about", dimensions, of
-        else:
-            yield f"{name} is about", dimensions, {"FunctionName": "{SessionFunction}"}
-        if alarm["Namespace"] == "lambda-session":
-            yield f"{name} is counted", alarm["MetricName"] in metrics_of_the_crate(), True
-
-
-def the_dashboard_shows_all_that_is_counted(stack):
-    dashboards = stack.of_type("AWS::CloudWatch::Dashboard").values()
-    yield "dashboards", len(dashboards), int(stack.values["Dashboard"] == "yes")
-    for dashboard in dashboards:
-        shown = {}
-        for widget in json.loads(dashboard["DashboardBody"])["widgets"]:
-            shown |= shown_in(widget["properties"]["metrics"])
-        ours = {name: dimensions for (namespace, name), dimensions in shown.items() if namespace == "lambda-session"}
-        yield "ours", ours, metrics_of_the_crate()
-
-
-def shown_in(lines):
-    """Which metrics the lines of a widget name, with their dimensions. A dot repeats the line before, three of them all of it."""
-    shown, before = {}, []
-    for line in lines:
-        if isinstance(line[0], dict):
-            schema, name = re.search(r"SEARCH\('\{(.+?)\} MetricName=\"(\w+)\"", line[0]["expression"]).groups()
-            namespace, *dimensions = schema.split(",")
-            shown[namespace.strip('"'), name] = tuple(dimensions)
-            continue
-        words = [word for word in line if isinstance(word, str)]
-        words = before if words == ["..."] else [old if word == "." else word for word, old in zip(words, before or words)]
-        shown[words[0], words[1]] = tuple(words[2::2])
-        before = words
-    return shown
-
-
 PROMISES = [
     the_function_is_what_was_asked_for,
     the_function_has_settings_that_the_crate_knows,
@@ -316,6 +248,18 @@ FAULTS = [
     ("an API that any API may call", "${HttpApiGateway}/*/$default", "*", "defaults"),
     ("an alarm on what nobody counts", "MetricName: Unavailable", "MetricName: Unavailables", "watched"),
     ("an alarm of another function", "Value: !Ref SessionFunction", "Value: shop", "watched"),
+    ("an alarm in another namespace", "Namespace: lambda-session\n      MetricName: BreakerOpen", "Namespace: AWS/Lambda\n      MetricName: BreakerOpen", "watched nodes"),
+    ("an alarm on another count", "MetricName: BreakerOpen", "MetricName: StoreHedges", "watched nodes"),
+    ("an alarm on an average", "Statistic: Maximum", "Statistic: Average", "watched"),
+    ("an alarm on a sum of bytes", "Statistic: Maximum", "Statistic: Sum", "watched"),
+    ("an alarm that rings too late", "Threshold: 3900", "Threshold: 4096", "watched"),
+    ("an alarm that rings early", "Threshold: 10", "Threshold: 0", "watched nodes"),
+    ("an alarm over a day", "Period: 300\n      EvaluationPeriods: 12", "Period: 3600\n      EvaluationPeriods: 12", "watched"),
+    ("an alarm on three periods in a row", "DatapointsToAlarm: 3", "DatapointsToAlarm: 12", "watched"),
+    ("an alarm when all is well", "ComparisonOperator: GreaterThanThreshold", "ComparisonOperator: LessThanThreshold", "watched"),
+    ("an alarm when nobody comes", "TreatMissingData: notBreaching", "TreatMissingData: breaching", "watched"),
+    ("no alarm on the breaker", "Condition: WatchesStore\n    Properties:\n      AlarmDescription: A cache node", "Condition: WatchesCookies\n    Properties:\n      AlarmDescription: A cache node", "watched nodes"),
+    ("an alarm on cookies that never grow", "Condition: WatchesCookies", "Condition: HasMetrics", "watched nodes"),
     ("an alarm that tells nobody", "OKActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], !Ref AWS::NoValue]", "ActionsEnabled: true", "watched"),
     ("a widget of what nobody counts", '"StoreHedges"', '"StoreHedge"', "watched"),
     ("a widget by another dimension", "FunctionName,Reason}", "FunctionName,Cause}", "watched"),
