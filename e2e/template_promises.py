@@ -121,6 +121,29 @@ def the_role_may_do_what_it_needs_and_no_more(stack):
     yield "statements", [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]], wanted
 
 
+def statements(value):
+    """Whatever allows or denies something, wherever in a stack it stands."""
+    if isinstance(value, dict) and "Effect" in value:
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from statements(each)
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def only_traces_are_of_any_resource(stack):
+    """The role's one other `*` is inside AWS's own policy for network interfaces, and that one is for a function in a VPC."""
+    for statement in statements(stack.text(stack.resources)):
+        if any("*" in str(resource) for resource in listed(statement.get("Resource", []))):
+            yield "of any resource", listed(statement["Action"]), TRACES
+        yield "any action", [action for action in listed(statement["Action"]) if "*" in action], []
+    managed = [policy for role in stack.of_type("AWS::IAM::Role").values() for policy in role.get("ManagedPolicyArns", [])]
+    yield "AWS's own policies", sorted({*managed} - {INTERFACES}), []
+
+
 def each_door_is_open_where_asked_for_and_nowhere_else(stack):
     values = stack.values
     asked = {door for door in OUTPUTS if values[door] == "yes"}
@@ -212,6 +235,7 @@ PROMISES = [
     the_function_is_what_was_asked_for,
     the_function_has_settings_that_the_crate_knows,
     the_role_may_do_what_it_needs_and_no_more,
+    only_traces_are_of_any_resource,
     each_door_is_open_where_asked_for_and_nowhere_else,
     every_door_sends_what_the_crate_reads_best,
     the_cache_is_encrypted_and_the_function_s_alone,
@@ -236,6 +260,9 @@ FAULTS = [
     ("every action", "[ssm:GetParameter, ssm:GetParameters]", '"ssm:*"', "defaults"),
     ("a parameter that is written", "ssm:GetParameters]", "ssm:GetParameters, ssm:PutParameter]", "defaults"),
     ("every log", "Resource: !GetAtt SessionLogs.Arn", 'Resource: "*"', "defaults"),
+    ("every key", ":key/${KeysKmsKeyId}", ":key/*", "watched"),
+    ("every trace and more", "[xray:PutTraceSegments, ", "[xray:PutTraceSegments, s3:GetObject, ", "defaults"),
+    ("an endpoint that lets out", "PrivateDnsEnabled: true", "PrivateDnsEnabled: true\n      PolicyDocument: {Statement: [{Effect: Allow, Principal: '*', Action: 'ssm:*', Resource: '*'}]}", "nodes"),
     ("a key for every service", "kms:ViaService:", "aws:SourceArn:", "watched"),
     ("a managed policy more", "AWSLambdaENIManagementAccess", "AWSLambdaVPCAccessExecutionRole", "nodes"),
     ("a misspelt variable", "SESSION_STORE:", "SESSIONS_STORE:", "defaults"),
