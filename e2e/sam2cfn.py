@@ -123,6 +123,8 @@ class Stack:
         if name == "Fn::Sub":
             pattern, names = inner if isinstance(inner, list) else (inner, {})
             return self.substituted(pattern, names)
+        if name == "Fn::Join":
+            return inner[0].join(self.text(inner[1]))
         if name == "Fn::Split":
             return self.text(inner[1]).split(inner[0])
         if name == "Fn::Select":

@@ -32,6 +32,7 @@ STACKS = {
     "watched": WATCHED | {"KeysKmsKeyId": KMS_KEY, "LogRetentionDays": "7"},
     "nodes": NODES,
     "one node, no endpoint": NODES | {"CacheNodes": "1", "CreateSsmEndpoint": "no"},
+    "nodes in one subnet": NODES | {"SubnetIds": "subnet-0123456789abcdef0"},
     "serverless": SERVERLESS | {"CacheMaxGigabytes": "20"},
     "watched nodes": NODES | WATCHED,
     "everything on nodes": NODES | DOORS | WATCHED | {"CertificateArn": CERTIFICATE, "KeysKmsKeyId": KMS_KEY},
@@ -192,7 +193,8 @@ def the_cache_is_encrypted_and_the_function_s_alone(stack):
         yield "engine", (cluster["Engine"], cluster["TransitEncryptionEnabled"]), ("memcached", True)
         version = tuple(map(int, cluster["EngineVersion"].split(".")))
         yield "an engine that the crate refuses", version if version < (1, 6, 12) else None, None
-        yield "zones", cluster["AZMode"], "single-az" if stack.values["CacheNodes"] == "1" else "cross-az"
+        one_zone = stack.values["CacheNodes"] == "1" or len(stack.values["SubnetIds"]) == 1
+        yield "zones", cluster["AZMode"], "single-az" if one_zone else "cross-az"
         yield "security groups", cluster["VpcSecurityGroupIds"], cache
     for each in serverless.values():
         yield "engine", each["Engine"], "memcached"
@@ -205,8 +207,7 @@ def the_cache_is_encrypted_and_the_function_s_alone(stack):
     if uses_memcached:
         wanted["FunctionSecurityGroup"] = []
         wanted["CacheSecurityGroup"] = [{"IpProtocol": "tcp", "FromPort": 11211, "ToPort": 11211, "SourceSecurityGroupId": function}]
-        subnets = NETWORK["SubnetIds"].split(",")
-        vpc = {"SecurityGroupIds": [function], "SubnetIds": subnets}
+        vpc = {"SecurityGroupIds": [function], "SubnetIds": stack.values["SubnetIds"]}
         yield "network", one(stack, "AWS::Lambda::Function").get("VpcConfig"), vpc
     else:
         yield "network", one(stack, "AWS::Lambda::Function").get("VpcConfig"), None
@@ -249,6 +250,9 @@ FAULTS = [
     ("another engine for the nodes", "Engine: memcached\n      # 1.6", "Engine: valkey\n      # 1.6", "nodes"),
     ("another engine for serverless", "Engine: memcached\n      SubnetIds", "Engine: valkey\n      SubnetIds", "serverless"),
     ("an engine that the crate refuses", "EngineVersion: 1.6.22", "EngineVersion: 1.6.6", "nodes"),
+    ("one node in two zones", "[!Equals [!Ref CacheNodes, 1], ", "[!Equals [!Ref CacheNodes, 0], ", "one node, no endpoint"),
+    ("one subnet in two zones", "!Select [0, !Ref SubnetIds]", '""', "nodes in one subnet"),
+    ("all nodes in one zone", "single-az, cross-az", "single-az, single-az", "nodes"),
     ("a cache that speaks plainly", "TransitEncryptionEnabled: true", "TransitEncryptionEnabled: false", "nodes"),
     ("a cache open to the VPC", "SourceSecurityGroupId: !GetAtt FunctionSecurityGroup.GroupId", "CidrIp: 10.0.0.0/8", "nodes"),
     ("a client that speaks plainly", 'UsesMemcached, "on"', 'UsesMemcached, "off"', "nodes"),
