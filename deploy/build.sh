@@ -6,6 +6,9 @@
 # FUNCTION_FEATURES are the Makefile's to say.
 # Never downloads a toolchain: what is missing is said, with the way out.
 set -euo pipefail
+# cargo-lambda would run `rustup target add` by itself, and cargo and rustc, where rustup stands before them, would fetch the toolchain
+# that a rust-toolchain.toml asks for. In the middle of a build none may, and none has anywhere to ask.
+export RUSTUP_DIST_SERVER=http://127.0.0.1:1 RUSTUP_UPDATE_ROOT=http://127.0.0.1:1
 artifacts=$(realpath -m "$1")
 cd "$(dirname "$0")/.."
 
@@ -33,9 +36,9 @@ machine_of() {
   esac
 }
 
-# The newest version of glibc that a binary asks for.
+# The newest version of glibc that a binary asks for; none for one that is linked statically.
 glibc_of() {
-  grep -aoE 'GLIBC_[0-9]+(\.[0-9]+)+' "$1" | cut -d_ -f2 | sort -uV | tail -1
+  { grep -aoE 'GLIBC_[0-9]+(\.[0-9]+)+' "$1" || true; } | cut -d_ -f2 | sort -uV | tail -1
 }
 
 zig_tools() {
@@ -61,12 +64,10 @@ other_way="  or deploy for this machine: sam build --parameter-overrides Archite
 if [ -n "${PREBUILT:-}" ]; then
   built=$PREBUILT
 elif zig_tools; then
-  # cargo-lambda would run `rustup target add` by itself, in the middle of a build. It may not, and has nowhere to ask.
   [ -d "$("${RUSTC:-rustc}" --print target-libdir --target "$target")" ] || stop \
     "this Rust has no standard library for $target" "  add it once: rustup target add $target" "$other_way"
   # Its own idea of a release has panic = "abort", with which one panicking handler kills the environment: Cargo.toml's is kept.
-  RUSTUP_DIST_SERVER=http://127.0.0.1:1 RUSTUP_UPDATE_ROOT=http://127.0.0.1:1 \
-    cargo-lambda lambda build --release --locked "$flag" --skip-target-check --disable-optimizations \
+  cargo-lambda lambda build --release --locked "$flag" --skip-target-check --disable-optimizations \
     --features "$features" --bin bootstrap --lambda-dir "${CARGO_TARGET_DIR:-target}/lambda/$wanted"
   built=${CARGO_TARGET_DIR:-target}/lambda/$wanted/bootstrap/bootstrap
 elif [ "$wanted" = "$here" ]; then
