@@ -10,6 +10,7 @@ emulator=.tools/emulator/bin/python
 faketime=$(find /usr/lib -name libfaketime.so.1 -print -quit)
 nss_wrapper=$(find /usr/lib -name libnss_wrapper.so -print -quit)
 cache_host=sessions.abc123.cfg.euw1.cache.amazonaws.com
+serverless_host=s-abc123.serverless.euw1.cache.amazonaws.com
 clock=$scratch/clock
 
 case $(uname -m) in
@@ -46,7 +47,7 @@ make_certificates() {
     -keyout "$scratch/ca.key" -out "$scratch/ca.pem" 2>/dev/null
   # Wildcards are for one label each.
   sign gateway "DNS:*.execute-api.$region.amazonaws.com,DNS:*.lambda-url.$region.on.aws,DNS:*.$region.elb.amazonaws.com"
-  sign cache "DNS:$cache_host,DNS:${cache_host/cfg/0001},DNS:${cache_host/cfg/0002}"
+  sign cache "DNS:$cache_host,DNS:${cache_host/cfg/0001},DNS:${cache_host/cfg/0002},DNS:$serverless_host"
 }
 
 # later DURATION-IN-SECONDS: so much time passes, for all that AWS runs here.
@@ -63,19 +64,28 @@ on_the_clock() {
   env LD_PRELOAD="$faketime" FAKETIME_TIMESTAMP_FILE="$clock" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 "$@"
 }
 
-# start_cache: two nodes with TLS behind one configuration endpoint. Their process groups are in `nodes`.
-start_cache() {
-  local number port user=() list=()
+# start_node NAME: a memcached with TLS on $port.
+start_node() {
+  local user=()
   [ "$(id -u)" -ne 0 ] || user=(-u nobody)
+  port=$(free_port)
+  in_background "$scratch/memcached-$1.log" memcached -l 127.0.0.1 -p "$port" -U 0 -m 64 "${user[@]}" \
+    -Z -o "ssl_chain_cert=$scratch/cache.pem,ssl_key=$scratch/cache.key"
+  wait_for_port "$port" "$scratch/memcached-$1.log"
+}
+
+# start_cache: two nodes behind one configuration endpoint, with their process groups in `nodes`, and one for ElastiCache Serverless, which
+# has one endpoint and no list of nodes.
+start_cache() {
+  local number port list=()
   nodes=()
   # The certificates are read as nobody.
   chmod 755 "$scratch"
+  start_node serverless
+  serverless_port=$port
   for number in 1 2; do
-    port=$(free_port)
-    in_background "$scratch/memcached-$number.log" memcached -l 127.0.0.1 -p "$port" -U 0 -m 64 "${user[@]}" \
-      -Z -o "ssl_chain_cert=$scratch/cache.pem,ssl_key=$scratch/cache.key"
+    start_node "$number"
     nodes+=("${groups[-1]}")
-    wait_for_port "$port" "$scratch/memcached-$number.log"
     list+=("${cache_host/cfg/000$number}:$port")
   done
   cache_port=$(free_port)
@@ -94,13 +104,14 @@ start_emulator() {
   {
     echo "127.0.0.1 localhost"
     echo "127.0.0.1 $cache_host"
+    echo "127.0.0.1 $serverless_host"
   } >"$scratch/hosts"
   echo +0 >"$clock"
   log=$scratch/emulator.log
   in_background "$log" env -i PATH=/usr/bin:/bin HOME="$scratch/home" TMPDIR="$scratch/home" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 \
     BIND_HOST=127.0.0.1 GATEWAY_PORT="$api_port" TLS_PORT="$tls_port" TLS_CERT="$scratch/gateway.pem" TLS_KEY="$scratch/gateway.key" \
     MINISTACK_HOST=localhost MINISTACK_REGION="$region" AWS_ENDPOINT_URL="$endpoint" AUTH=true \
-    CACHE_ENDPOINT="$cache_host:$cache_port" MEMCACHE_TLS_CA="$scratch/ca.pem" MEMCACHE_TIMEOUT=1s RECORD="$scratch/record" \
+    CACHE_ENDPOINT="$cache_host:$cache_port" SERVERLESS_ENDPOINT="$serverless_host:$serverless_port" MEMCACHE_TLS_CA="$scratch/ca.pem" MEMCACHE_TIMEOUT=1s RECORD="$scratch/record" \
     IOT_MTLS_ENABLED=0 SFTP_ENABLED=0 DOCKER_HOST=unix:///nonexistent LOG_LEVEL=INFO \
     FUNCTION_PRELOAD="$faketime:$nss_wrapper" NSS_WRAPPER_HOSTS="$scratch/hosts" \
     FAKETIME_TIMESTAMP_FILE="$clock" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \

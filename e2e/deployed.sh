@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 . e2e/cloud.sh
 . e2e/visits.sh
+. e2e/troubles.sh
 
 for program in "$bootstrap" "$cli"; do
   [ -x "$program" ] || { echo "$part: no $program: build it first" >&2; exit 1; }
@@ -24,22 +25,23 @@ start_emulator
 passes "keys init: the command line makes the ring in SSM" keys init --parameter "$parameter"
 passes "sam build: the shipped template" build_stack
 read -r vpc subnets <<<"$(edit network)"
-doors=(HttpApi=yes FunctionUrl=yes RestApi=yes LoadBalancer=yes PublicSubnetIds="$subnets" VpcId="$vpc"
-  CertificateArn="arn:aws:acm:$region:000000000000:certificate/throw-away")
-passes "sam deploy: sessions in the cookie" deploy cookie KeysParameter="$parameter" "${doors[@]}"
-passes "sam deploy: sessions in memcached" deploy memcached KeysParameter="$parameter" "${doors[@]}" \
+doors=(HttpApi RestApi FunctionUrl LoadBalancer)
+open=("${doors[@]/%/=yes}" PublicSubnetIds="$subnets" VpcId="$vpc" CertificateArn="arn:aws:acm:$region:000000000000:certificate/throw-away")
+passes "sam deploy: sessions in the cookie" deploy cookie KeysParameter="$parameter" "${open[@]}"
+passes "sam deploy: sessions in memcached" deploy memcached KeysParameter="$parameter" "${open[@]}" \
   Store=memcached SubnetIds="$subnets" Metrics=yes Dashboard=yes
-
+passes "sam deploy: sessions in ElastiCache Serverless" deploy serverless KeysParameter="$parameter" \
+  Store=memcached Cache=serverless VpcId="$vpc" SubnetIds="$subnets"
+declare -A address
 for stack in cookie memcached; do
-  for door in HttpApiUrl RestApiUrl FunctionUrl LoadBalancerUrl; do
-    url=$(output "$stack" "$door")
-    if [ -z "$url" ]; then
-      not_ok "$stack: the stack has an output $door" "$(cat "$scratch/$stack.json")"
-      continue
-    fi
-    a_visitor "$stack" "${door%Url}" "$url"
+  for door in "${doors[@]}"; do
+    address[$stack $door]=$(output "$stack" "${door%Url}Url")
+    matches "$stack: the stack says where its $door is" "${address[$stack $door]}" '^https://'
   done
 done
+
+everywhere a_visitor
+a_visitor serverless HttpApi "$(output serverless HttpApiUrl)" "$scratch/jar-serverless"
 
 a_rotation
 a_node_down
@@ -47,9 +49,10 @@ an_expiry
 . e2e/chromium.sh
 [ -z "${KEEP:-}" ] || keep_up
 least_privilege
+each_alarm_has_its_metric
 . e2e/agreement.sh
 
-for stack in cookie memcached; do
+for stack in cookie memcached serverless; do
   edit log "$(output "$stack" LogGroupName)" >"$scratch/$stack.log"
   matches "$stack: the function logs into the template's group" "$(grep -c START "$scratch/$stack.log")" '^[0-9]{2,}$'
   same "$stack: nothing panicked" "$(grep -i panicked "$scratch/$stack.log" || true)" ""

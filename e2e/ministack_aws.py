@@ -6,9 +6,9 @@ under AWS's own host names, a REST API's routes for any method, a load balancer'
 hooks are private to one version of ministack.
 
 Variables: GATEWAY_PORT (http, for the SDKs), TLS_PORT, TLS_CERT, TLS_KEY, CACHE_ENDPOINT (host:port of the memcached cluster's
-configuration endpoint), FAKETIME_TIMESTAMP_FILE (how far the clock of all that runs here is ahead), FUNCTION_PRELOAD (libraries
-for the functions alone) and RECORD (a folder where each event is kept, with the function's answer, by kind). Functions inherit its whole
-environment, so start it with an empty one.
+configuration endpoint), SERVERLESS_ENDPOINT (the same of ElastiCache Serverless), FAKETIME_TIMESTAMP_FILE (how far the clock of all
+that runs here is ahead), FUNCTION_PRELOAD (libraries for the functions alone) and RECORD (a folder where each event is kept, with
+the function's answer, by kind). Functions inherit its whole environment, so start it with an empty one.
 """
 
 import contextvars
@@ -222,8 +222,8 @@ def start_cache(**_):
 
 
 def serverless_cache(_logical_id, properties, _stack_name):
-    """ElastiCache Serverless, which ministack does not know: a name, and an endpoint that leads where a cluster's does."""
-    host, port, _ = start_cache()
+    """ElastiCache Serverless, which ministack does not know: a name, and the one endpoint that SERVERLESS_ENDPOINT names."""
+    host, port = os.environ["SERVERLESS_ENDPOINT"].rsplit(":", 1)
     return properties["ServerlessCacheName"], {"Endpoint.Address": host, "Endpoint.Port": port}
 
 
