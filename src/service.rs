@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use tracing::{debug_span, field::Empty, warn};
@@ -162,7 +162,7 @@ fn settle<B: From<&'static str>, E>(slot: &Slot, answer: Result<Response<B>, E>)
         vary(response.headers_mut());
     }
     match closing {
-        Closing::Visited(mut visit) if !response.status().is_server_error() => {
+        Closing::Visited(mut visit) if !has_failed(response.status()) => {
             match visit.failure.take().filter(|_| !visit.is_destroyed) {
                 Some(failure) => return Settled::Answered(Ok(refuse(slot, &failure))),
                 None => return Settled::Saving(response, visit),
@@ -175,6 +175,12 @@ fn settle<B: From<&'static str>, E>(slot: &Slot, answer: Result<Response<B>, E>)
     }
     cookie::keep_last(response.headers_mut(), &slot.settings.name);
     Settled::Answered(Ok(response))
+}
+
+/// Whether an answer says that the handler did not get to its end: 5xx, and 408, which is how a time limit between this layer
+/// and the handler (tower-http's `TimeoutLayer`) says that it cut it off half way.
+fn has_failed(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
 }
 
 fn stamped<B>(mut response: Response<B>, stamp: Stamp, slot: &Slot) -> Response<B> {

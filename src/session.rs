@@ -49,9 +49,9 @@ impl<T: Default + Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// }
 /// ```
 ///
-/// A handler that fails, panics or answers 5xx saves nothing. A session is held by one at a time: a second ask is
-/// [`ErrorKind::InUse`], never a deadlock. Data that does not fit `T` is an empty session, replaced only if the handler
-/// writes. Keys that `T` does not know are kept.
+/// A handler that fails, panics, or answers 5xx or 408 saves nothing; 408 is what a time limit answers that has cut the
+/// handler off half way. A session is held by one at a time: a second ask is [`ErrorKind::InUse`], never a deadlock. Data
+/// that does not fit `T` is an empty session, replaced only if the handler writes. Keys that `T` does not know are kept.
 ///
 /// Use after logout does not compile:
 ///
