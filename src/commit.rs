@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderValue;
 use tracing::debug;
@@ -12,10 +13,6 @@ use crate::metrics::Count;
 use crate::slot::{Deed, Origin, Slot, Visit};
 use crate::store::{Call, Loaded, Retired, Update};
 use crate::{Error, ErrorKind, Record, Token};
-
-/// How often one commit meets somebody who was faster before it gives up: each time somebody else got on, so this many
-/// means more writers at once than one session has.
-const CONFLICT_LIMIT: usize = 16;
 
 /// What the answer carries of a commit.
 pub(crate) enum Stamp {
@@ -68,7 +65,7 @@ async fn create(slot: &Slot, call: &Call, payload: Cow<'_, [u8]>) -> Result<Stam
 async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Loaded) -> Result<Stamp, Error> {
     let store = &slot.settings.store;
     let (mut payload, mut seen) = (visit.payload()?.into_owned(), loaded.version);
-    for _ in 0..CONFLICT_LIMIT {
+    loop {
         let record = Record::new(payload, call.now())?;
         let token = ask(slot, call, "create", store.create(&record, call)).await?;
         let theirs = match ask(slot, call, "retire", store.retire(old, seen, &token, call)).await? {
@@ -93,8 +90,8 @@ async fn renew(slot: &Slot, call: &Call, visit: &Visit, old: &Token, loaded: &Lo
         };
         payload = settled(slot, visit, &theirs)?;
         seen = theirs.version;
+        once_more(call).await?;
     }
-    Err(conflict("too many requests change this session at once"))
 }
 
 async fn update(
@@ -107,7 +104,7 @@ async fn update(
 ) -> Result<Stamp, Error> {
     let mut record = loaded.record.next(visit.payload()?.into_owned(), call.now())?;
     let mut seen = loaded.version;
-    for _ in 0..CONFLICT_LIMIT {
+    loop {
         let theirs = match ask(slot, call, "update", slot.settings.store.update(token, seen, &record, call)).await? {
             Update::Done(token) => {
                 note_old_key(slot, loaded);
@@ -128,8 +125,8 @@ async fn update(
         }
         record = theirs.record.next(settled(slot, visit, &theirs)?, call.now())?;
         seen = theirs.version;
+        once_more(call).await?;
     }
-    Err(conflict("too many requests change this session at once"))
 }
 
 /// What is stored after somebody else was faster, by the layer's policy.
@@ -139,6 +136,16 @@ fn settled(slot: &Slot, visit: &Visit, theirs: &Loaded) -> Result<Vec<u8>, Error
         Conflict::Overwrite => visit.payload().map(Cow::into_owned),
         Conflict::Fail => Err(conflict("another request changed the session first")),
     }
+}
+
+/// Whether there is time to try again after somebody else was faster: each time somebody got on, so only time ends it.
+async fn once_more(call: &Call) -> Result<(), Error> {
+    if Instant::now() >= call.deadline() {
+        return Err(conflict("other requests changed the session first, one after the other until the time was over"));
+    }
+    // A store that answers at once must not keep the runtime to itself meanwhile.
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 /// Counts a session that an old key had sealed, and that is sealed anew.

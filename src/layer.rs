@@ -26,7 +26,8 @@ pub(crate) const SCOPE_LIMIT_BYTES: usize = 256;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// Both changes are kept, key by key at the top level; where both changed one key, the later one stands.
+    /// Both changes are kept, key by key at the top level; where both changed one key, the later one stands. Whoever meets
+    /// one writer after the other merges and tries again until the store's time is over, and is then answered 409.
     #[default]
     Merge,
     /// The later request is answered 409 and saves nothing.
@@ -130,7 +131,7 @@ impl<T: Data> SessionLayer<T> {
     }
 
     /// How long the store may take for all questions of one request (what the [store](Store::timeout) says: 5 s, with
-    /// memcached 1 s); the handler's own time does not count. The end
+    /// memcached 1 s), 15 min at most; the handler's own time does not count. The end
     /// of the Lambda invocation, less 100 ms, bounds it too.
     pub fn store_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.store_timeout = timeout)

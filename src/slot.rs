@@ -22,6 +22,9 @@ use crate::metrics::{Count, Tally};
 use crate::store::{Call, Loaded};
 use crate::{Error, ErrorKind, Token};
 
+/// The most time that a store can be given for one request: as long as an invocation lasts (Lambda quotas: 900 s).
+const LONGEST: Duration = Duration::from_secs(900);
+
 /// One request's place for its session.
 pub(crate) struct Slot {
     pub(crate) settings: Arc<Settings>,
@@ -179,7 +182,8 @@ impl Slot {
         let settings = &self.settings;
         let spent = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
         let now = Instant::now();
-        let deadline = now.checked_add(settings.store_timeout.saturating_sub(spent)).unwrap_or(now);
+        let time = settings.store_timeout.min(LONGEST);
+        let deadline = now.checked_add(time.saturating_sub(spent)).unwrap_or(now);
         let deadline = self.end.map_or(deadline, |end| end.min(deadline));
         Call::new(self.now, deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
             .sharing(self.warm.get_or_init(Arc::default).clone())

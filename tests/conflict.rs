@@ -13,10 +13,16 @@
 
 mod support;
 
-use std::{collections::BTreeSet, future::Future, pin::Pin, task::Poll};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use lambda_session::store::{CookieStore, MemoryStore};
-use lambda_session::{Conflict, Error, Values};
+use lambda_session::store::{Call, CookieStore, Found, Loaded, MemoryStore, Retired, Store, Update, Version};
+use lambda_session::{Conflict, Error, ErrorKind, Record, Token, Values};
 use support::*;
 use tower::ServiceExt;
 
@@ -291,38 +297,111 @@ async fn prolonging_never_undoes_a_change() {
     }
 }
 
-/// Whoever meets a conflict again and again gives up with 409 and saves nothing.
+/// A session that somebody else changes first, so many times; answers at once.
+#[derive(Clone)]
+struct Contended(u64);
+
+impl Store for Contended {
+    async fn load(&self, _: &Token, _: &Call) -> Result<Found, Error> {
+        Ok(Found::Live(Loaded { record: record("{}"), version: Version(0), stale_key: false }))
+    }
+    async fn create(&self, _: &Record, _: &Call) -> Result<Token, Error> {
+        Ok(Token::parse(b"NEWNEW").unwrap())
+    }
+    async fn update(&self, token: &Token, seen: Version, record: &Record, _: &Call) -> Result<Update, Error> {
+        if seen.0 < self.0 {
+            return Ok(Update::Conflict(self.theirs(seen)));
+        }
+        assert_eq!(record.payload(), format!(r#"{{"a":"1","other":{}}}"#, self.0).as_bytes());
+        Ok(Update::Done(token.clone()))
+    }
+    async fn retire(&self, _: &Token, seen: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
+        Ok(if seen.0 < self.0 { Retired::Conflict(self.theirs(seen)) } else { Retired::Done })
+    }
+    async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Contended {
+    fn theirs(&self, seen: Version) -> Loaded {
+        let version = Version(seen.0 + 1);
+        Loaded { record: record(&format!(r#"{{"other":{}}}"#, version.0)), version, stale_key: false }
+    }
+}
+
+/// SL10: however many writers are faster, a change is merged into what they stored and written again while there is time.
 #[tokio::test]
-async fn endless_conflicts_end_in_409() {
-    use lambda_session::store::{Call, Found, Loaded, Retired, Store, Update, Version};
-    use lambda_session::{Record, Token};
+async fn a_merge_is_repeated_while_there_is_time() {
+    let store = CountingStore::new(Contended(1_000));
+    for (path, calls) in [
+        ("/set-a=1", Calls { loads: 1, updates: 1_001, ..Calls::default() }),
+        ("/renew", Calls { loads: 1, creates: 1_001, retires: 1_001, deletes: 1_000, ..Calls::default() }),
+    ] {
+        let answer = send(&app(store.clone()), path, &[b"__Host-session=AAAA"]).await;
+        assert_eq!((answer.status, answer.sets(), store.calls()), (200, Sets::Cookie, calls), "{path}");
+    }
+}
 
-    /// Somebody else is always faster.
-    #[derive(Clone)]
-    struct Contended;
+/// SL10: a store that answers at once, and on which somebody else is faster for ever, ends in 409 when the store's time is
+/// over, and nothing is saved. Whoever shares the thread goes on meanwhile.
+#[tokio::test]
+async fn endless_conflicts_end_in_409_when_the_time_is_over() {
+    let time = Duration::from_millis(100);
+    for path in ["/set-a=1", "/renew"] {
+        let store = CountingStore::new(Contended(u64::MAX));
+        let app = scripted(layer::<Values>(store.clone()).store_timeout(time));
+        let others = tokio::spawn(async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(send(&app, path, &[b"__Host-session=AAAA"]).await, refusal(409), "{path}");
+        let took = begun.elapsed();
+        assert!(took >= time && took < 10 * time, "{path}: {took:?}");
+        let calls = store.calls();
+        assert!(calls.updates.max(calls.retires) > 16, "{path}: {calls:?}");
+        assert_eq!(calls.creates, calls.deletes, "{path}: nothing that was made stays behind");
+        assert!(others.is_finished(), "{path}: it kept the runtime to itself");
+    }
+}
 
-    impl Store for Contended {
-        async fn load(&self, _: &Token, _: &Call) -> Result<Found, Error> {
-            Ok(Found::Live(Loaded { record: record("{}"), version: Version(0), stale_key: false }))
+/// The store's time always has an end: nobody can ask for none.
+#[tokio::test]
+async fn the_store_s_time_has_an_end() {
+    /// Tells how much time a call has.
+    struct Asked;
+
+    impl Store for Asked {
+        async fn load(&self, _: &Token, call: &Call) -> Result<Found, Error> {
+            let left = call.deadline().saturating_duration_since(Instant::now());
+            Err(Error::new(ErrorKind::Data, left.as_secs().to_string()))
         }
         async fn create(&self, _: &Record, _: &Call) -> Result<Token, Error> {
-            unreachable!("there is a session")
+            unreachable!("nothing is written")
         }
-        async fn update(&self, _: &Token, seen: Version, _: &Record, _: &Call) -> Result<Update, Error> {
-            let version = Version(seen.0 + 1);
-            Ok(Update::Conflict(Loaded { record: record(r#"{"other":1}"#), version, stale_key: false }))
+        async fn update(&self, _: &Token, _: Version, _: &Record, _: &Call) -> Result<Update, Error> {
+            unreachable!("nothing is written")
         }
         async fn retire(&self, _: &Token, _: Version, _: &Token, _: &Call) -> Result<Retired, Error> {
-            unreachable!("nobody renews")
+            unreachable!("nothing is written")
         }
         async fn delete(&self, _: &Token, _: Option<Version>, _: &Call) -> Result<(), Error> {
-            unreachable!("nobody logs out")
+            unreachable!("nothing is written")
         }
     }
 
-    let store = CountingStore::new(Contended);
-    assert_eq!(send(&app(store.clone()), "/set-a=1", &[b"__Host-session=AAAA"]).await, refusal(409));
-    assert_eq!(store.calls(), Calls { loads: 1, updates: 16, ..Calls::default() });
+    for (time, left) in [
+        (Duration::from_secs(60), 59),
+        (Duration::from_secs(86_400), 899),
+        (Duration::from_secs(u64::MAX), 899),
+        (Duration::MAX, 899),
+    ] {
+        let app = scripted(layer::<Values>(Asked).store_timeout(time));
+        let error = app.oneshot(request("/read", &[b"__Host-session=AAAA"])).await.unwrap_err();
+        assert_eq!(error.to_string(), left.to_string(), "{time:?}");
+    }
 }
 
 /// In the cookie nobody can compare: the last answer wins, as documented; no answer is refused.
