@@ -22,7 +22,7 @@ pub(crate) enum Stamp {
 
 /// Carries out what this visit has decided.
 pub(crate) async fn commit(slot: Arc<Slot>, visit: Box<Visit>) -> Result<Stamp, Error> {
-    let call = slot.call();
+    let call = slot.call_to_commit();
     match (visit.decide(), &visit.origin) {
         (Deed::Forget, _) => forget(&slot, &call, &visit).await,
         (Deed::Create, _) => create(&slot, &call, visit.payload()?).await,

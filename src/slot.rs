@@ -179,13 +179,24 @@ impl Slot {
     /// The call that the questions to the store carry which begin now: they share what is left of the store's time. The
     /// handler's own time is not theirs.
     pub(crate) fn call(&self) -> Call {
+        self.call_at(self.now)
+    }
+
+    /// The call for what is saved once the handler has answered. It is dated anew, for the handler may have taken minutes: a
+    /// session lives from when it is saved, a renewed id is remembered from when it is renewed. Never before the request,
+    /// whatever the clock did meanwhile.
+    pub(crate) fn call_to_commit(&self) -> Call {
+        self.call_at((self.settings.clock)().max(self.now))
+    }
+
+    fn call_at(&self, time: SystemTime) -> Call {
         let settings = &self.settings;
         let spent = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
         let now = Instant::now();
-        let time = settings.store_timeout.min(LONGEST);
-        let deadline = now.checked_add(time.saturating_sub(spent)).unwrap_or(now);
+        let longest = settings.store_timeout.min(LONGEST);
+        let deadline = now.checked_add(longest.saturating_sub(spent)).unwrap_or(now);
         let deadline = self.end.map_or(deadline, |end| end.min(deadline));
-        Call::new(self.now, deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
+        Call::new(time, deadline, settings.lifetime, settings.name.clone(), settings.scope.clone())
             .sharing(self.warm.get_or_init(Arc::default).clone())
     }
 

@@ -110,7 +110,7 @@ pub(crate) const SUCCEEDED_FOR: Duration = Duration::from_secs(900);
 /// How much longer than its session a record is kept: clocks differ.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
-/// What a store may know of the request that calls it. Read once per request; tests pass it.
+/// What a store may know of the request that calls it. Tests pass it.
 #[derive(Clone, Debug)]
 pub struct Call {
     now: SystemTime,
@@ -146,7 +146,8 @@ impl Call {
         &self.warm
     }
 
-    /// The request's time: a store reads no clock for policy.
+    /// The time that counts: when the request began or, for what is saved, when the handler had answered. A store reads no
+    /// clock for policy.
     pub fn now(&self) -> SystemTime {
         self.now
     }

@@ -122,6 +122,16 @@ impl Shelf {
         self.places.get(key).filter(|place| place.until() > now)
     }
 
+    /// The same, which is then kept for as long as a request may take that was given it: whose idle end comes while a handler
+    /// runs was in time.
+    fn touch(&mut self, key: &StorageKey, call: &Call) -> Option<&Place> {
+        let place = self.places.get_mut(key).filter(|place| place.until() > call.now())?;
+        if let Place::Kept { until, .. } = place {
+            *until = later(call.now(), call.lifetime().idle().saturating_add(GRACE)).max(*until);
+        }
+        Some(place)
+    }
+
     /// Takes out a record; of a retired one that which took its place, and it stays retired.
     fn forget(&mut self, key: StorageKey, now: SystemTime) {
         let mut key = Some(key);
@@ -150,7 +160,7 @@ impl Place {
 impl Store for MemoryStore {
     async fn load(&self, token: &Token, call: &Call) -> Result<Found, Error> {
         let Some((key, opened)) = self.open(token, call).await? else { return Ok(Found::Nothing) };
-        Ok(match self.shelf().at(&key, call.now()) {
+        Ok(match self.shelf().touch(&key, call) {
             Some(Place::Kept { record, version, .. }) => {
                 Found::Live(Loaded { record: record.clone(), version: *version, stale_key: opened.is_stale })
             }
