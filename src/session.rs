@@ -234,14 +234,7 @@ impl<T> Drop for Session<T> {
         let baseline = mem::take(&mut self.baseline);
         let patch = (self.encode)(&self.data)
             .and_then(|result| Patch::between(baseline, result, &visit.payload()?, self.is_misfit))
-            .and_then(|patch| match patch {
-                Some(patch) if patch.keeps_more() => {
-                    // One field has two names where the type gives it an alias: with both kept it would not decode again.
-                    let fits = (self.fits)(&patch.apply(&visit.payload()?)?);
-                    Ok(Some(if fits { patch } else { patch.replacing() }))
-                }
-                patch => Ok(patch),
-            });
+            .and_then(|patch| patch.map(|patch| patch.fitting(&visit.payload()?, self.fits)).transpose());
         match patch {
             Ok(patch) => visit.patches.extend(patch),
             Err(error) => visit.failure = Some(error),
