@@ -15,9 +15,11 @@ mod state;
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -50,7 +52,7 @@ pub trait Secrets: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] for what may pass; any other kind for what will not by
-    /// itself, such as a parameter that is not there or that nobody may read.
+    /// itself, such as a parameter that is not there or that nobody may read. A panic counts as `Unavailable`.
     fn fetch(&self) -> impl Future<Output = Result<Keyring, Error>> + Send;
 
     /// The error for a fetch that has taken so long: name the source, and the way out if there is one. Costs no I/O.
@@ -219,12 +221,23 @@ trait AnySecrets: Send + Sync + 'static {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Keyring, Error>> + Send>>;
 
+/// A source is the user's code, and a panic in it is trouble with the source: requests that can go on without it do.
 impl<S: Secrets> AnySecrets for S {
     fn fetch(self: Arc<Self>) -> Answer {
-        Box::pin(async move { Secrets::fetch(&*self).await })
+        let mut fetch = Box::pin(async move { Secrets::fetch(&*self).await });
+        // What panicked has an answer then, and is not polled again.
+        Box::pin(poll_fn(move |cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx)));
+            polled.unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+        }))
     }
 
     fn late(&self, after: Duration) -> Error {
-        Secrets::late(self, after)
+        catch_unwind(AssertUnwindSafe(|| Secrets::late(self, after))).unwrap_or_else(|_| panicked())
     }
+}
+
+/// What a panic says may be a secret, so it is not repeated.
+fn panicked() -> Error {
+    Error::new(ErrorKind::Unavailable, "the source of the secrets panicked")
 }

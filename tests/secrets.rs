@@ -26,6 +26,8 @@ enum Answer {
     Ring(Vec<(u64, u8)>),
     Fails(ErrorKind),
     Hangs,
+    /// It panics; `true`: before it has waited for anything.
+    Panics(bool),
     /// A ring, after so many milliseconds.
     Late(u64, Vec<(u64, u8)>),
 }
@@ -58,6 +60,12 @@ impl Secrets for Scripted {
             Answer::Ring(keys) => ring(&keys),
             Answer::Fails(kind) => Err(Error::new(kind, "as scripted")),
             Answer::Hangs => std::future::pending().await,
+            Answer::Panics(is_early) => {
+                if !is_early {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                panic!("the source has a bug");
+            }
             Answer::Late(milliseconds, keys) => {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 ring(&keys)
@@ -171,6 +179,51 @@ async fn a_bad_refresh_keeps_the_ring() {
     let token = seal(&store, 0).await.unwrap();
     source.then(Answer::Fails(ErrorKind::Config));
     assert!(opens(&store, &token, 301).await);
+}
+
+/// SS6, F9: a source with a bug is a source that is down: the last good ring serves, and what the panic says stays out of the
+/// answer. At a start it is asked again, and the environment lives.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_one_that_is_down() {
+    for is_early in [true, false] {
+        let ring = || Answer::Ring(vec![(0, 1)]);
+        let source = Scripted::answers([Answer::Panics(is_early), Answer::Panics(is_early), ring()]);
+        let store = store(&source).await;
+        assert_eq!(source.calls(), 3, "at the start");
+        let token = seal(&store, 0).await.unwrap();
+        source.then(Answer::Panics(is_early));
+        for seconds in 301..331 {
+            assert!(opens(&store, &token, seconds).await, "at {seconds} s");
+        }
+        assert_eq!(source.calls(), 4, "asked again after 30 s, as after any failure");
+        let error = store.load(&token, &call(at(86_410))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        source.then(ring());
+        assert!(opens(&store, &token, 86_450).await, "it recovers by itself");
+    }
+}
+
+/// SS5, F12: without a ring a panic is 503, and the next request asks again; a panic while the source says what it is late with is
+/// one too.
+#[tokio::test(start_paused = true)]
+async fn a_panic_without_a_ring_is_an_outage() {
+    struct Broken(Answer);
+
+    impl Secrets for Broken {
+        async fn fetch(&self) -> Result<Keyring, Error> {
+            Scripted::answers([self.0.clone()]).fetch().await
+        }
+        fn late(&self, _: Duration) -> Error {
+            panic!("another bug");
+        }
+    }
+
+    for trouble in [Answer::Panics(true), Answer::Panics(false), Answer::Hangs] {
+        let store = CookieStore::encrypted(Keys::on_demand(Broken(trouble)));
+        for seconds in [0, 60] {
+            assert_eq!(seal(&store, seconds).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        }
+    }
 }
 
 /// SS5, F11: what will not pass by itself ends the start at once, after one call.
