@@ -244,6 +244,16 @@ mod tests {
                 "SESSION_KEYS_PARAMETER: \"/a b\" is no name of an SSM parameter: letters, digits and . - _ / are allowed, \
                  and one colon before a version or a label",
             ),
+            (
+                vec![("SESSION_KEYS_PARAMETER", SECRET)],
+                "SESSION_KEYS_PARAMETER: this looks like a secret, and not like the name of the SSM parameter that holds one: a \
+                 secret itself goes into SECRET_KEY_BASE, without `ssm:`; a parameter of such a name is given by its ARN",
+            ),
+            (
+                vec![("SECRET_KEY_BASE", "ssm:/a"), ("SECRET_KEY_BASE_OLD", &format!("ssm:{SECRET}"))],
+                "SECRET_KEY_BASE_OLD: this looks like a secret, and not like the name of the SSM parameter that holds one: a \
+                 secret itself goes into SECRET_KEY_BASE, without `ssm:`; a parameter of such a name is given by its ARN",
+            ),
             (vec![("SECRET_KEY_BASE", "ssm:")], "SECRET_KEY_BASE: \"\" is no name of an SSM parameter: it is empty"),
             (
                 vec![("SECRET_KEY_BASE", "ssm:/a"), ("SECRET_KEY_BASE_OLD", "ssm:/a")],

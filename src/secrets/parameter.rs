@@ -8,6 +8,8 @@ use crate::keyring::Secret;
 
 /// The longest name, selector and ARN included (GetParameter's API reference).
 const NAME_LIMIT_BYTES: usize = 2048;
+/// The shortest text of a secret: 32 bytes as base64url (src/keyring.rs).
+const SECRET_CHARACTERS: usize = 43;
 /// How many parameters one call reads (GetParameters' API reference).
 const PARAMETERS_LIMIT: usize = 10;
 
@@ -35,6 +37,13 @@ impl ParameterName {
             |rule: &str| Err(Error::config(format!("{} is no name of an SSM parameter: {rule}", quoted(text))));
         if text.is_empty() {
             return refused("it is empty");
+        }
+        if holds_a_secret(text) {
+            // Refused by another rule it would be quoted, and read by whoever reads the log.
+            return Err(Error::config(
+                "this looks like a secret, and not like the name of the SSM parameter that holds one: a secret itself goes into \
+                 SECRET_KEY_BASE, without `ssm:`; a parameter of such a name is given by its ARN",
+            ));
         }
         if text.len() > NAME_LIMIT_BYTES {
             return refused("it has more than 2048 characters");
@@ -121,6 +130,21 @@ impl fmt::Debug for ParameterName {
     }
 }
 
+/// Whether a word of this text is none of a name and may be a secret: as long as 32 bytes in base64 (43 characters), of its
+/// characters alone, and without what names have: a `/` in front, or all letters in one case where they are no hex digits.
+fn holds_a_secret(text: &str) -> bool {
+    let is_secret = |word: &str| {
+        let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
+        let is_path = word.starts_with('/') && !word.contains(['+', '=']);
+        let is_hex = word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        word.len() >= SECRET_CHARACTERS
+            && !is_path
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))
+            && (is_hex || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
+    };
+    !text.starts_with("arn:") && text.split(|end: char| end.is_whitespace() || end == ':').any(is_secret)
+}
+
 fn split(text: &str) -> (&str, Option<&str>) {
     text.split_once(':').map_or((text, None), |(path, selector)| (path, Some(selector)))
 }
@@ -164,6 +188,43 @@ mod tests {
             "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/a:2",
         ] {
             assert_eq!(ParameterName::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    /// SS1: somebody mistook the two settings: what they gave is not repeated, whatever form it has.
+    #[test]
+    fn a_secret_is_no_name_and_is_not_repeated() {
+        let base64url = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        let hex = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        let rule = "this looks like a secret, and not like the name of the SSM parameter that holds one: a secret itself goes \
+                    into SECRET_KEY_BASE, without `ssm:`; a parameter of such a name is given by its ARN";
+        for text in [
+            base64url.to_owned(),
+            hex.to_owned(),
+            hex.to_uppercase(),
+            format!("{base64url}="),
+            format!("+{base64url}"),
+            format!("/{base64url}="),
+            format!("AA/{base64url}"),
+            format!("{base64url}:3"),
+            format!("v1 2026-11-22T18:00:00Z {base64url}"),
+            hex.repeat(2),
+        ] {
+            let error = ParameterName::parse(&text).unwrap_err();
+            assert_eq!(format!("{error:?}"), rule, "{text}");
+        }
+        for text in [
+            "shop-production-session-keys-in-eu-west-1-v2-of-2026",
+            "/Shop/Production/Session-Keys-In-Eu-West-1-V2-Of-2026",
+            "/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+            "Shop.Production.Session.Keys.In.Eu.West.1.V2.Of.2026",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        ] {
+            assert_eq!(ParameterName::parse(text).unwrap().as_str(), text);
+        }
+        // Every secret that we make is told, not only that one.
+        for _ in 0..10_000 {
+            assert!(ParameterName::parse(&Secret::generate().unwrap()).is_err());
         }
     }
 
