@@ -92,16 +92,33 @@ fn a_failing_function_is_a_generic_answer_and_a_clear_word_and_the_next_request_
 }
 
 #[test]
-fn a_function_that_cannot_start_is_told_with_its_reason() {
-    for (mode, cause) in [
-        ("exit", "the function ended before it asked for an event (exit status: 1)"),
-        ("init-error", "the function says it cannot start: Init: no table"),
+fn a_function_that_cannot_start_is_told_with_its_reason_and_its_event_is_recorded() {
+    let ended = "the function ended before it asked for an event (exit status: 1)";
+    for (mode, cause, recorded) in [
+        ("exit", ended, json!({"errorType": "Runtime.InitError", "errorMessage": ended})),
+        (
+            "init-error",
+            "the function says it cannot start: Init: no table",
+            json!({"errorType": "Init", "errorMessage": "no table"}),
+        ),
     ] {
-        let serving = Serving::before(&python(), &["--as", "rest"], &[("MODE", mode)]);
+        let place = Place::new();
+        let directory = place.path("visits");
+        let options = ["--as", "rest", "--record", directory.to_str().unwrap()];
+        let serving = Serving::before(&python(), &options, &[("MODE", mode)]);
         for _ in 0..2 {
             assert_eq!(serving.get("/count").told(), (502, r#"{"message": "Internal server error"}"#), "{mode}");
         }
-        assert_eq!(serving.wait_for_times(2, cause).matches(cause).count(), 2, "{mode}");
+        let log = serving.wait_for_times(2, "REPORT");
+        let of = |part: &str| log.matches(part).count();
+        assert_eq!([of(cause), of("START "), of("GET /count -> 502"), of("END ")], [2; 4], "{mode}: {log}");
+        let files = ["0001-GET-count", "0002-GET-count"].map(|name| {
+            let read = |what: &str| fs::read(directory.join(format!("{name}.{what}.json"))).unwrap();
+            let event: Value = serde_json::from_slice(&read("event")).unwrap();
+            assert_eq!(event["path"], "/count", "{mode}");
+            serde_json::from_slice::<Value>(&read("answer")).unwrap()
+        });
+        assert_eq!(files, [recorded.clone(), recorded], "{mode}");
     }
 }
 

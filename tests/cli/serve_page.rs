@@ -217,8 +217,20 @@ fn a_session_in_memcached_is_read_there() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(text.contains("<pre>&quot;blue&quot;</pre>"), "{text}");
+    post(&serving, &[&own], r#"{"color":"green"}"#);
+    let text = page(&serving, &[HTML, &own]).text().to_owned();
+    let values = "<pre>&quot;blue&quot;</pre><pre>&quot;green&quot;</pre>";
+    for part in [
+        "session new<details><summary>+ <code>color</code> 11 bytes</summary><pre>&quot;blue&quot;</pre></details>",
+        &format!("session changed<details><summary>~ <code>color</code> 12 bytes</summary>{values}"),
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    serving.ask("GET /posts", &[&own], "");
+    serving.wait_for("GET /posts -> 200, session: unchanged");
     assert!(!page(&serving, &[HTML]).text().contains("blue"), "not without its cookie");
     serving.ask("POST /logout", &[&own], "");
+    serving.wait_for("POST /logout -> 200, session: ended");
     let gone = page(&serving, &[HTML, &own]);
     assert!(gone.text().contains("Refused: the session that it names is gone"), "{gone:?}");
     let own = cookie(&post(&serving, &[], "{}"));

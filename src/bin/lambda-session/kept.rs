@@ -28,7 +28,11 @@ impl Kept {
         Ok(Self { store: Some(store) })
     }
 
-    /// The session that the token `value` names, if it is still there: one round trip.
+    pub(crate) fn is_somewhere(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// The session that the token `value` names, if it is still there: one round trip, for no longer than `patience`.
     ///
     /// # Errors
     ///
@@ -38,10 +42,11 @@ impl Kept {
         value: &str,
         settings: &Settings,
         now: SystemTime,
+        patience: Duration,
     ) -> Result<Option<Record>, String> {
         let (Some(store), Some(token)) = (&self.store, Token::parse(value.as_bytes())) else { return Ok(None) };
         let began = Instant::now();
-        let deadline = began.checked_add(LIMIT).unwrap_or(began);
+        let deadline = began.checked_add(patience).unwrap_or(began);
         let call = Call::new(now, deadline, settings.lifetime(), settings.cookie().name(), settings.scope());
         match store.load(&token, &call).await {
             Ok(Found::Live(loaded)) => Ok(Some(loaded.record)),
@@ -57,6 +62,3 @@ impl fmt::Debug for Kept {
         write!(f, "Kept({})", if self.store.is_some() { "memcached" } else { "nowhere" })
     }
 }
-
-/// A person waits; the client's own limits come first.
-const LIMIT: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! In place of sessions in memcached, where this command was built without it: then no setting leads there.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lambda_session::config::Settings;
 use lambda_session::{Error, Record};
@@ -16,7 +16,17 @@ impl Kept {
         Ok(Self)
     }
 
-    pub(crate) async fn look(&self, _: &str, _: &Settings, _: SystemTime) -> Result<Option<Record>, String> {
+    pub(crate) fn is_somewhere(&self) -> bool {
+        false
+    }
+
+    pub(crate) async fn look(
+        &self,
+        _: &str,
+        _: &Settings,
+        _: SystemTime,
+        _: Duration,
+    ) -> Result<Option<Record>, String> {
         Err("this command was built without the feature memcached".to_owned())
     }
 }

@@ -1,11 +1,11 @@
 //! Our own cookie, opened where the secret is at hand.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use lambda_session::Error;
 use lambda_session::config::{self, Protection, Settings, StoreKind, Variables};
 use lambda_session::inspect::{Inspection, inspect};
 use lambda_session::keyring::Keyring;
+use lambda_session::{Error, Record};
 use serde_json::{Map, Value};
 
 use crate::environment::Environment;
@@ -91,7 +91,7 @@ impl Sessions {
         if self.settings.store() == StoreKind::Memory {
             return (found, Some("it is kept in the memory of the function, which alone can see it".to_owned()));
         }
-        match self.kept.look(value, &self.settings, now).await {
+        match self.kept.look(value, &self.settings, now, PATIENCE).await {
             Ok(Some(record)) => {
                 let lifetime = self.settings.lifetime();
                 found.idle_left = Some(lifetime.idle_left(&record, now));
@@ -135,15 +135,45 @@ impl Sessions {
         match (found.refusal, found.record) {
             (Some(refusal), _) => Seen::Refused(refusal),
             (None, None) => Seen::Elsewhere,
-            (None, Some(record)) => match serde_json::from_slice(record.payload()) {
-                Ok(data) => Seen::Live(data),
-                Err(_) => Seen::Refused("what it holds is no JSON object".to_owned()),
-            },
+            (None, Some(record)) => Seen::of(&record),
+        }
+    }
+
+    /// Whether sessions are kept where this command can see them too.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.kept.is_somewhere()
+    }
+
+    /// The token by which the cookies of a request name a session.
+    pub(crate) fn named_in<'a>(&self, cookies: &'a [Pair], now: SystemTime) -> Option<&'a str> {
+        let is_ours = |cookie: &&Pair| cookie.name == self.name();
+        let is_named = |cookie: &&Pair| self.seen(&cookie.value, now) == Seen::Elsewhere;
+        cookies.iter().filter(is_ours).find(is_named).map(|cookie| cookie.value.as_str())
+    }
+
+    /// The token that an answer sets; `Some(None)` if it removes the cookie.
+    pub(crate) fn named_in_answer(&self, cookies: &[CookieSet]) -> Option<Option<String>> {
+        let cookie = cookies.iter().rev().find(|cookie| cookie.name == self.name())?;
+        Some((!cookie.is_removal()).then(|| cookie.value.clone()))
+    }
+
+    /// The session that the token `value` names, as it is now; `None` if it cannot be seen in a moment.
+    pub(crate) async fn look(&self, value: &str, now: SystemTime) -> Option<Seen> {
+        match self.kept.look(value, &self.settings, now, MOMENT).await.ok()? {
+            Some(record) => Some(Seen::of(&record)),
+            None => Some(Seen::Nothing),
         }
     }
 }
 
 impl Seen {
+    fn of(record: &Record) -> Self {
+        match serde_json::from_slice(record.payload()) {
+            Ok(data) => Self::Live(data),
+            Err(_) => Self::Refused("what it holds is no JSON object".to_owned()),
+        }
+    }
+
     /// The data, as far as it can be seen.
     pub(crate) fn data(&self) -> Option<&Map<String, Value>> {
         match self {
@@ -152,6 +182,12 @@ impl Seen {
         }
     }
 }
+
+/// How long a person waits for a session to be shown; the client's own limits come first.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much later a request may be answered because its session is looked at.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Why none of `count` good cookies counts.
 pub(crate) fn contradiction(count: usize) -> String {

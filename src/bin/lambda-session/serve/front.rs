@@ -76,3 +76,22 @@ impl Front {
         matches!(self, Self::Alb | Self::AlbMulti)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_front_door_waits_as_long_as_it_does_on_aws() {
+        let rows = [
+            (Front::HttpApi, Some(30)),
+            (Front::Rest, Some(29)),
+            (Front::FunctionUrl, None),
+            (Front::Alb, None),
+            (Front::AlbMulti, None),
+        ];
+        for (front, seconds) in rows {
+            assert_eq!(front.patience(), seconds.map(Duration::from_secs), "{front:?}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ use crate::serve::event::{self, Ids};
 use crate::serve::front::Front;
 use crate::serve::hosts::Hosts;
 use crate::serve::instances::{Instance, Instances};
-use crate::serve::ledger::{Entry, Ledger};
+use crate::serve::ledger::{Entry, Kept, Ledger};
 use crate::serve::log::{self, Trouble};
 use crate::serve::pages;
 use crate::serve::record::{Name, Recorder};
@@ -145,17 +145,21 @@ impl Gateway {
         };
         exchange.has_begun.store(true, Ordering::Relaxed);
         let id = &exchange.ids.invocation;
+        let recorded = self.record_event(&exchange);
         let mut instance = match self.instances.enter(place).await {
             Ok(instance) => instance,
-            Err(error) => return self.not_started(&exchange, &error, told),
+            Err(error) => {
+                log::start(id);
+                return self.not_started(&exchange, &error, recorded.as_ref(), told);
+            }
         };
         log::start(id);
-        let recorded = self.record_event(&exchange);
+        let before = self.ledger.look(&exchange.request.cookies(), &[]).await;
         let mut notes = Vec::new();
         let invocation = Invocation { id: id.clone(), event: exchange.event.clone(), limit: self.limit };
         let ending = match self.instances.invoke(&mut instance, &invocation, &mut notes).await {
             Ok(ending) => ending,
-            Err(error) => return self.not_started(&exchange, &error, told),
+            Err(error) => return self.not_started(&exchange, &error, recorded.as_ref(), told),
         };
         let (reply, mut set_cookies, trouble) = match self.judge(&exchange, &ending, &mut notes) {
             Ok((reply, set_cookies)) => (reply, set_cookies, None),
@@ -172,7 +176,10 @@ impl Gateway {
                 notes.push("the browser was gone before the answer".to_owned());
             }
         }
-        let entry = exchange.entry(status, ending.took, set_cookies);
+        let mut entry = exchange.entry(status, ending.took, set_cookies);
+        // Before the browser has its answer, lest its next request comes in between.
+        let after = self.ledger.look(&entry.cookies, &entry.set_cookies).await;
+        entry.kept = Kept { before, after };
         self.ledger.add(entry.clone());
         // A client that has gone does not hear it.
         let _ = told.send(reply);
@@ -217,13 +224,24 @@ impl Gateway {
         self.instances.leave(instance, settled).await;
     }
 
-    fn not_started(&self, exchange: &Exchange, error: &StartError, told: oneshot::Sender<Reply>) {
+    /// Tells of an event that no instance took, and answers its request.
+    fn not_started(
+        &self,
+        exchange: &Exchange,
+        error: &StartError,
+        recorded: Option<&Name>,
+        told: oneshot::Sender<Reply>,
+    ) {
         let is_late = exchange.is_given_up.load(Ordering::Relaxed);
         let refusal = if is_late { Refusal::Impatient } else { Refusal::NoAnswer };
         let status = refusal.status(self.front).as_u16();
         self.ledger.add(exchange.entry(status, Duration::ZERO, Vec::new()));
         let (id, request, cause) = (&*exchange.ids.invocation, &*exchange.asked(), &*error.to_string());
         Trouble { id, request, cause, status, after: None, output: "" }.tell();
+        log::end(id, &log::told(request, status, None), Duration::ZERO, None, None);
+        if let (Some(recorder), Some(name)) = (&self.recorder, recorded) {
+            complain(recorder.not_started(name, error));
+        }
         let _ = told.send(self.refused(exchange, refusal));
     }
 
@@ -277,6 +295,7 @@ impl Exchange {
             took,
             cookies: self.request.cookies(),
             set_cookies,
+            kept: Kept::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::event::Pair;
 use crate::jar::{Jar, Origin};
 use crate::outcome::CookieSet;
-use crate::sessions::Sessions;
+use crate::sessions::{Seen, Sessions};
 
 /// The last requests, the newest first.
 #[derive(Debug)]
@@ -28,6 +28,14 @@ pub(super) struct Entry {
     pub(super) took: Duration,
     pub(super) cookies: Vec<Pair>,
     pub(super) set_cookies: Vec<String>,
+    pub(super) kept: Kept,
+}
+
+/// A session that a cookie only names, as it was found where it is kept; `None`: a cookie holds it, or it could not be seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    pub(super) before: Option<Seen>,
+    pub(super) after: Option<Seen>,
 }
 
 impl Ledger {
@@ -77,6 +85,16 @@ impl Ledger {
         self.sessions().map(|sessions| entry.change(&sessions))
     }
 
+    /// What the session of a request is now, or that of its answer, if a cookie only names it: at most one round trip.
+    pub(super) async fn look(&self, cookies: &[Pair], set_cookies: &[String]) -> Option<Seen> {
+        let sessions = self.sessions().filter(|sessions| sessions.are_kept())?;
+        let now = SystemTime::now();
+        match sessions.named_in_answer(&taken(set_cookies, &sessions)) {
+            Some(token) => sessions.look(token.as_deref()?, now).await,
+            None => sessions.look(sessions.named_in(cookies, now)?, now).await,
+        }
+    }
+
     fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,12 +104,19 @@ impl Entry {
     /// What it did to the session, judged at the time of its answer.
     fn change(&self, sessions: &Sessions) -> Change {
         let now = self.at.checked_add(self.took).unwrap_or(self.at);
-        let origin = Origin { host: "localhost".to_owned(), path: "/".to_owned(), secure: true };
-        let mut jar = Jar::default();
-        let name = Some(sessions.name());
-        let cookies: Vec<_> =
-            self.set_cookies.iter().map(|line| CookieSet::taken(&mut jar, line, &origin, name)).collect();
-        Change { before: sessions.seen_in(&self.cookies, now), after: sessions.seen_in_answer(&cookies, now) }
+        let mut before = sessions.seen_in(&self.cookies, now);
+        let mut after = sessions.seen_in_answer(&taken(&self.set_cookies, sessions), now);
+        let is_named = before == Seen::Elsewhere;
+        if let Some(kept) = self.kept.before.as_ref().filter(|_| is_named) {
+            before = kept.clone();
+        }
+        match (&after, &self.kept.after) {
+            (Some(Seen::Elsewhere), Some(kept)) => after = Some(kept.clone()),
+            // The cookie stays the same when what it names changes.
+            (None, Some(kept)) if is_named && *kept != before => after = Some(kept.clone()),
+            _ => {}
+        }
+        Change { before, after }
     }
 
     /// The session tokens that it came with and that it was answered with.
@@ -100,6 +125,13 @@ impl Entry {
         let sent = self.cookies.iter().map(|cookie| cookie.value.as_str());
         sent.chain(set.map(|(_, value)| value.trim())).filter(|token| !token.is_empty())
     }
+}
+
+/// The session cookies that these lines set.
+fn taken(lines: &[String], sessions: &Sessions) -> Vec<CookieSet> {
+    let origin = Origin { host: "localhost".to_owned(), path: "/".to_owned(), secure: true };
+    let mut jar = Jar::default();
+    lines.iter().map(|line| CookieSet::taken(&mut jar, line, &origin, Some(sessions.name()))).collect()
 }
 
 /// How many requests are kept.

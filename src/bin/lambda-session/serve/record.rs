@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::function::Fault;
+use crate::function::{Fault, StartError};
 use crate::output::tell;
 use crate::runtime_api::Posted;
 
@@ -60,22 +60,37 @@ impl Recorder {
 
     /// Writes what the function made of it.
     pub(super) fn answer(&self, name: &Name, result: &Result<Posted, Fault>) -> io::Result<()> {
-        let error = |kind: &str, message: String| json!({"errorType": kind, "errorMessage": message}).to_string();
         let text = match result {
             Ok(Posted::Whole(bytes)) => return self.write(name, "answer", bytes),
             Ok(Posted::Streamed(bytes)) => json!({"streamed": STANDARD.encode(bytes)}).to_string(),
-            Ok(Posted::TooLarge(limit, size)) => error("TooLarge", format!("{size} bytes, over the limit of {limit}")),
-            Ok(Posted::Broken(failed)) | Err(Fault::Reported(failed)) => error(&failed.kind, failed.message.clone()),
-            Err(fault @ Fault::Ended(_)) => error("Runtime.ExitError", fault.to_string()),
-            Err(fault @ Fault::TimedOut(_)) => error("Sandbox.Timedout", fault.to_string()),
+            Ok(Posted::TooLarge(limit, size)) => {
+                failed("TooLarge", &format!("{size} bytes, over the limit of {limit}"))
+            }
+            Ok(Posted::Broken(error)) | Err(Fault::Reported(error)) => failed(&error.kind, &error.message),
+            Err(fault @ Fault::Ended(_)) => failed("Runtime.ExitError", &fault.to_string()),
+            Err(fault @ Fault::TimedOut(_)) => failed("Sandbox.Timedout", &fault.to_string()),
         };
         self.write(name, "answer", text.as_bytes())
+    }
+
+    /// Writes why no function took the event.
+    pub(super) fn not_started(&self, name: &Name, error: &StartError) -> io::Result<()> {
+        let (kind, message) = match error {
+            StartError::Reported(failed) => (&*failed.kind, failed.message.clone()),
+            _ => ("Runtime.InitError", error.to_string()),
+        };
+        self.write(name, "answer", failed(kind, &message).as_bytes())
     }
 
     fn write(&self, name: &Name, what: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.directory.join(format!("{}.{what}.json", name.0));
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
     }
+}
+
+/// A failure as Lambda reports one.
+fn failed(kind: &str, message: &str) -> String {
+    json!({"errorType": kind, "errorMessage": message}).to_string()
 }
 
 /// A method or a path as a part of a file's name.
