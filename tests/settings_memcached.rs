@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use lambda_session::config::{Settings, StoreKind};
 use lambda_session::{Conflict, Error, ErrorKind, Values};
 use support::{Sets, keyring, scripted, send};
+use tokio::task::LocalSet;
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
     let mut variables: Vec<(String, String)> =
@@ -128,4 +129,48 @@ fn the_settings_make_the_store() {
         assert!(began.elapsed() < Duration::from_millis(90), "{:?}", began.elapsed());
         server.signal("-CONT");
     });
+}
+
+/// What an operator sets is what happens: no more connections than that at once, and the policy for two requests at once.
+#[test]
+fn pool_size_and_conflict_policy_are_those_that_were_given() {
+    cache::run(LocalSet::new().run_until(async {
+        let server = cache::Memcached::start(&[]);
+        let name = server.name();
+        let app = |more: (&str, &str)| {
+            scripted(read(&[("MEMCACHE_SERVERS", &name), more]).unwrap().layer::<Values>(keyring(&[0])).unwrap())
+        };
+        for (size, expected) in [("1", 1), ("3", 3)] {
+            let before = server.stat("total_connections");
+            let app = app(("MEMCACHE_POOL_SIZE", size));
+            let visits: Vec<_> = (0..32)
+                .map(|_| {
+                    let app = app.clone();
+                    tokio::task::spawn_local(async move { send(&app, "/set-a=1", &[]).await.status })
+                })
+                .collect();
+            for visit in visits {
+                assert_eq!(visit.await.unwrap(), 200);
+            }
+            assert_eq!(server.stat("total_connections") - before - 1, expected, "pool of {size}");
+        }
+        let (first, second, both) = (r#"{"a":"1"}"#, r#"{"a":"0","b":"2"}"#, r#"{"a":"1","b":"2"}"#);
+        for (policy, status, kept) in
+            [("merge", 200, [both; 2]), ("fail", 409, [first, second]), ("overwrite", 200, [first, second])]
+        {
+            let apps = [app(("SESSION_CONFLICT", policy)), app(("SESSION_CONFLICT", policy))];
+            let line = support::cookie(&send(&apps[0], "/set-a=0", &[]).await.token().unwrap());
+            // Each has a connection then, so both load the session before either saves it.
+            for app in &apps {
+                send(app, "/read", &[line.as_bytes()]).await;
+            }
+            let cookies = [line.as_bytes()];
+            let (one, other) = tokio::join!(send(&apps[0], "/set-a=1", &cookies), send(&apps[1], "/set-b=2", &cookies));
+            let mut statuses = [one.status, other.status];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, status], "{policy}");
+            let body = send(&apps[0], "/read", &[line.as_bytes()]).await.body;
+            assert!(kept.contains(&body.as_str()), "{policy}: {body}");
+        }
+    }));
 }

@@ -54,19 +54,22 @@ fn an_answer_byte_by_byte_is_cut_off_at_the_limit() {
 fn a_connection_closed_while_the_process_was_frozen_is_not_noticed_by_the_caller() {
     run(async {
         let server = Memcached::start(&[]);
-        for (name, passed, seen) in [
-            ("frozen", Duration::from_millis(101), ["Closed", "Retry"]),
-            ("a moment ago", Duration::ZERO, ["Retry", "Closed"]),
+        let (frozen, at_once) = (Duration::from_millis(101), Duration::ZERO);
+        for (name, end, passed, seen) in [
+            ("closed while frozen", Proxy::close_connections as fn(&Proxy), frozen, ["Closed", "Retry"]),
+            ("closed a moment ago", Proxy::close_connections, at_once, ["Retry", "Closed"]),
+            ("reset while frozen", Proxy::reset_connections, frozen, ["Closed", "Retry"]),
+            ("reset a moment ago", Proxy::reset_connections, at_once, ["Retry", "Closed"]),
         ] {
             let proxy = Proxy::start(server.port, |_| Harm::None);
             let (hands, counts) = (Hands::new(), Arc::new(Counts::default()));
             let client = client(patient(&proxy.name()).clock(hands.clock()).observer(counts.clone()));
             let node = proxy.id();
-            let first = key(&format!("k{}", passed.as_millis()));
+            let first = key(&name.replace(' ', "-"));
             assert_eq!(client.add(node, &first, b"v", minute(), soon()).await.unwrap(), Added::Stored);
             for round in 1..=20 {
                 // Blocks the one thread of the client's runtime.
-                proxy.close_connections();
+                end(&proxy);
                 std::thread::sleep(Duration::from_millis(2));
                 hands.forward(passed);
                 if round % 2 == 0 {
@@ -136,6 +139,27 @@ fn after_a_long_freeze_the_first_operation_is_on_a_fresh_connection() {
         hands.forward(Duration::from_secs(301));
         assert_eq!(client.delete(proxy.id(), &key("k"), None, soon()).await.unwrap(), Deleted::Done);
         assert_eq!((counts.of("Aged"), counts.of("Retry"), proxy.accepted()), (1, 0, 2));
+    });
+}
+
+/// Scenario 34: what a burst opened and nobody needs since is closed, with commands that are sent anyway.
+#[test]
+fn connections_of_a_burst_are_closed_once_nobody_needs_them() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let (hands, counts) = (Hands::new(), Arc::new(Counts::default()));
+        let client = client(patient(&server.name()).clock(hands.clock()).observer(counts.clone()));
+        let k = key("k");
+        let read = || client.get_and_touch(server.id(), &k, minute(), soon());
+        let (one, two, three) = tokio::join!(read(), read(), read());
+        assert_eq!([one, two, three].map(Result::unwrap), [None, None, None]);
+        assert_eq!(client.nodes(soon()).await.unwrap()[0].idle, 3);
+        for _ in 0..4 {
+            hands.forward(Duration::from_secs(80));
+            read().await.unwrap();
+        }
+        assert_eq!((client.nodes(soon()).await.unwrap()[0].idle, counts.of("Aged")), (1, 2));
+        assert_eq!(server.connections(), 1);
     });
 }
 

@@ -31,13 +31,13 @@
 //! | 25 | outage, nodes |
 //! | 26 | outage, sessions |
 //! | 27 | outage |
-//! | 28 | outage (50 environments), tls (resumption) |
+//! | 28 | outage (500 environments), tls (resumption) |
 //! | 29 | tls |
 //! | 30 | key.rs |
 //! | 31 | real |
 //! | 32 | fault (by a listener; Debian's 1.6.18 is real) |
 //! | 33 | tls, discovery |
-//! | 34 | real (trimming by age: fault, 10) |
+//! | 34 | real, fault |
 
 mod cancel;
 mod counted;

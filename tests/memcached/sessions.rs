@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use lambda_session::keyring::Keyring;
@@ -257,6 +257,36 @@ fn a_session_whose_value_a_revoked_key_sealed_is_over() {
             for path in ["/read", "/destroy"] {
                 assert_eq!(send(&after, path, &[old.as_bytes()]).await.status, expected, "{name}: {path}");
             }
+        }
+    });
+}
+
+/// All of a request's questions share 250 ms on open connections: what the load took the save does not have.
+#[test]
+fn a_slow_load_leaves_a_save_the_rest_of_the_request_s_time() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let proxy = Proxy::start(server.port, |_| Harm::None);
+        let alice = enter(&app(&client(settings(&proxy.name()))), "alice").await;
+        for is_slow in [false, true] {
+            let app = app(&client(settings(&proxy.name())));
+            assert_eq!(alice.at(app.clone()).visit("/read").await.status, 200);
+            if is_slow {
+                // Of the 100 ms that an exchange may take.
+                proxy.delay(Duration::from_millis(70));
+            }
+            let began = Instant::now();
+            let held = Held::begin(&app, &alice.token().unwrap(), "/count").await;
+            let loaded = began.elapsed();
+            assert_eq!(loaded > Duration::from_millis(50), is_slow, "{loaded:?}");
+            server.signal("-STOP");
+            let saving = Instant::now();
+            assert_eq!(held.finish().await.status, 503);
+            let store = loaded + saving.elapsed();
+            let expected = Duration::from_millis(150)..Duration::from_millis(350);
+            assert!(expected.contains(&store), "{store:?}, {loaded:?} of it for the load");
+            server.signal("-CONT");
+            proxy.delay(Duration::ZERO);
         }
     });
 }

@@ -105,6 +105,21 @@ fn values_go_through_tls_and_handshakes_resume() {
     });
 }
 
+/// Scenario 29: a server that started anew knows no ticket of before: the handshake is a whole one, and the next ones resume.
+#[test]
+fn a_ticket_that_is_refused_costs_a_whole_handshake_and_no_error() {
+    run(async {
+        let mut server = FILES.server("good");
+        let counts = Arc::new(Counts::default());
+        let client = client(trusting(&server.name(), "ca").observer(counts.clone()));
+        for round in 0..3 {
+            assert_eq!(client.get_and_touch(server.id(), &key("k"), minute(), soon()).await.unwrap(), None);
+            assert_eq!((counts.of("Dialled"), counts.of("Resumed")), (1 + round, 0));
+            server.restart();
+        }
+    });
+}
+
 /// Scenario 29, MC12: refused with host and reason.
 #[test]
 fn a_certificate_that_is_not_the_nodes_is_refused_with_host_and_reason() {

@@ -106,9 +106,11 @@ impl Held {
         let mut request = request(path, &[cookie(token).as_bytes()]);
         request.extensions_mut().insert(gate.clone());
         let answer = app.clone().oneshot(request);
-        let answer = tokio::spawn(async move { Answer::of(answer.await.unwrap()) });
-        gate.loaded.notified().await;
-        Self { gate, answer }
+        let mut answer = tokio::spawn(async move { Answer::of(answer.await.unwrap()) });
+        tokio::select! {
+            () = gate.loaded.notified() => Self { gate, answer },
+            answer = &mut answer => panic!("{path} is answered already: {answer:?}"),
+        }
     }
 
     pub(crate) async fn finish(self) -> Answer {

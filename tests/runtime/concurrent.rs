@@ -25,15 +25,16 @@ fn function_that_serves_several() {
         return;
     }
     let all = Arc::new(Barrier::new(AT_ONCE));
-    let meet = move || {
+    let meet = |ends: fn() -> &'static str| {
         let all = all.clone();
-        async move {
+        move || async move {
             all.wait().await;
-            "met"
+            ends()
         }
     };
     let app = Router::new()
-        .route("/meet", get(meet))
+        .route("/meet", get(meet(|| "met")))
+        .route("/panic", get(meet(|| panic!("as asked"))))
         .route("/say/{word}", get(|Path(word): Path<String>| async move { word }))
         .route("/count/{who}", get(count));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(AT_ONCE).enable_all().build().unwrap();
@@ -72,6 +73,26 @@ async fn a_managed_instance_serves_as_many_at_once_as_it_is_told() {
         assert_eq!(body(&answer), "met");
     }
     assert_eq!(function.most_in_work(), AT_ONCE);
+}
+
+/// AR2: the others that are in work meanwhile are answered, and as many at once are served as before.
+#[tokio::test]
+async fn a_panic_is_an_error_of_its_own_request_alone() {
+    let function = Function::start(ROLE_HERE, TEST, &[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]).await;
+    for round in 0..3 {
+        let paths = ["/meet", "/panic", "/meet", "/meet"];
+        let mut answering: Vec<_> = (0..AT_ONCE)
+            .map(|place| function.send(&format!("{round}-{place}"), &event(DOMAIN, paths[place], &[])))
+            .collect();
+        for (answering, path) in answering.iter_mut().zip(paths) {
+            answering.head().await;
+            let answer: Value = serde_json::from_slice(&answering.rest().await).unwrap();
+            match path {
+                "/panic" => assert_eq!(answer["errorMessage"], "Lambda panicked: as asked", "{answer}"),
+                _ => assert_eq!(body(&answer), "met"),
+            }
+        }
+    }
 }
 
 /// AR8: forty browsers at four at once, in every store that needs no server: nobody is given another's session.

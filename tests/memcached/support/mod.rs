@@ -107,9 +107,9 @@ impl Memcached {
         self.stat("curr_items")
     }
 
-    /// How many connections it has besides the one that asks; the socket that listens counts as one.
+    /// How many connections it has besides the one that asks.
     pub(crate) fn connections(&self) -> usize {
-        self.stat("curr_connections").saturating_sub(2)
+        self.stat("curr_connections") - 1
     }
 
     pub(crate) fn stat(&self, name: &str) -> usize {

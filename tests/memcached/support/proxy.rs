@@ -10,6 +10,7 @@ use std::{
 };
 
 use lambda_session::memcached::NodeId;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -25,6 +26,8 @@ pub(crate) enum Harm {
     CutRequest(usize),
     /// Closes it after so many bytes of the answers.
     CutAnswer(usize),
+    /// Lets so many bytes of the answers through, and no more.
+    HoldAnswer(usize),
     /// One byte of the answers at a time.
     Dribble(Duration),
     /// Every answer after the greeting is, in turn: right, another connection's, the one before on this connection, said
@@ -32,6 +35,17 @@ pub(crate) enum Harm {
     Twist,
     /// Accepts, and does nothing.
     Silent,
+}
+
+/// Ends connections, by a word that is said anew each time.
+type Closing = tokio::sync::watch::Sender<End>;
+
+#[derive(Clone, Copy)]
+enum End {
+    /// FIN: the last that is heard.
+    Close,
+    /// RST: what was on its way is lost.
+    Reset,
 }
 
 /// What happens to the connection of this number.
@@ -46,7 +60,7 @@ const ASK_NODES: &[u8] = b"config get cluster\r\n";
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     shared: Arc<Shared>,
-    closing: tokio::sync::watch::Sender<u32>,
+    closing: Closing,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -58,7 +72,8 @@ struct Shared {
     open: AtomicUsize,
     /// Connections with a smaller number are black holes.
     dead_below: AtomicUsize,
-    /// How long every byte of every answer waits, in microseconds.
+    /// How long every answer waits, in microseconds, and every byte of it.
+    delay: AtomicU64,
     pause: AtomicU64,
     /// How many answers were twisted, and the last of another connection.
     twists: Mutex<(usize, Vec<u8>)>,
@@ -81,10 +96,11 @@ impl Proxy {
             accepted: AtomicUsize::default(),
             open: AtomicUsize::default(),
             dead_below: AtomicUsize::default(),
+            delay: AtomicU64::default(),
             pause: AtomicU64::default(),
             twists: Mutex::default(),
         });
-        let (closing, _) = tokio::sync::watch::channel(0);
+        let (closing, _) = tokio::sync::watch::channel(End::Close);
         let task = PEERS.spawn(accept(listener, shared.clone(), closing.clone()));
         Self { port, shared, closing, task }
     }
@@ -121,9 +137,23 @@ impl Proxy {
         self.shared.pause.store(u64::try_from(pause.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
+    /// From now on every answer comes so much later, also on connections that are open.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.shared.delay.store(u64::try_from(delay.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
     /// Closes every connection that is open now.
     pub(crate) fn close_connections(&self) {
-        self.closing.send_modify(|count| *count += 1);
+        self.end_connections(End::Close);
+    }
+
+    /// Resets every connection that is open now, as a machine does that has forgotten them.
+    pub(crate) fn reset_connections(&self) {
+        self.end_connections(End::Reset);
+    }
+
+    fn end_connections(&self, end: End) {
+        self.closing.send_replace(end);
         while self.open() > 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -133,29 +163,34 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
-        self.closing.send_modify(|count| *count += 1);
+        self.closing.send_replace(End::Close);
     }
 }
 
-async fn accept(listener: StdListener, shared: Arc<Shared>, closing: tokio::sync::watch::Sender<u32>) {
+async fn accept(listener: StdListener, shared: Arc<Shared>, closing: Closing) {
     let listener = TcpListener::from_std(listener).unwrap();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((mut stream, _)) = listener.accept().await {
         let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
         shared.open.fetch_add(1, Ordering::SeqCst);
         let harm = shared.plan.lock().unwrap()(number);
         let (shared, mut closing) = (shared.clone(), closing.subscribe());
         tokio::spawn(async move {
             tokio::select! {
-                () = shared.forward(stream, number, harm) => {}
-                _ = closing.changed() => {}
+                () = shared.forward(&mut stream, number, harm) => {}
+                _ = closing.changed() => {
+                    if let End::Reset = *closing.borrow() {
+                        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                    }
+                }
             }
+            drop(stream);
             shared.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }
 
 impl Shared {
-    async fn forward(&self, mut client: TcpStream, number: usize, harm: Harm) {
+    async fn forward(&self, client: &mut TcpStream, number: usize, harm: Harm) {
         let _ = client.set_nodelay(true);
         if harm == Harm::Silent {
             let mut sink = [0; 1024];
@@ -171,7 +206,7 @@ impl Shared {
                 read = client.read(&mut request) => {
                     let Ok(length @ 1..) = read else { return };
                     if number < self.dead_below.load(Ordering::SeqCst) { continue }
-                    let request = self.answer_for_nodes(&request[..length], &mut client, &mut server).await;
+                    let request = self.answer_for_nodes(&request[..length], client, &mut server).await;
                     let most = if let Harm::CutRequest(limit) = harm { limit.saturating_sub(asked) } else { usize::MAX };
                     asked += request.len();
                     if server.write_all(&request[..request.len().min(most)]).await.is_err() { return }
@@ -184,20 +219,28 @@ impl Shared {
                 read = server.read(&mut answer) => {
                     let Ok(length @ 1..) = read else { return };
                     if number < self.dead_below.load(Ordering::SeqCst) { continue }
-                    let limit = if let Harm::CutAnswer(limit) = harm { limit } else { usize::MAX };
+                    let (limit, holds) = match harm {
+                        Harm::CutAnswer(limit) => (limit, false),
+                        Harm::HoldAnswer(limit) => (limit, true),
+                        _ => (usize::MAX, false),
+                    };
                     let most = limit.saturating_sub(answered).min(length);
                     let bytes = match harm {
                         Harm::Twist if answered > 0 => self.twist(&answer[..length], &mut before),
                         _ => answer[..most].to_vec(),
                     };
                     answered += length;
-                    if self.say(&mut client, &bytes, harm).await.is_none() || answered >= limit { return }
+                    if self.say(client, &bytes, harm).await.is_none() || answered >= limit && !holds { return }
                 }
             }
         }
     }
 
     async fn say(&self, client: &mut TcpStream, bytes: &[u8], harm: Harm) -> Option<()> {
+        let delay = self.delay.load(Ordering::SeqCst);
+        if delay > 0 {
+            tokio::time::sleep(Duration::from_micros(delay)).await;
+        }
         let pause = match harm {
             Harm::Dribble(pause) => Some(pause),
             _ => Some(Duration::from_micros(self.pause.load(Ordering::SeqCst))).filter(|pause| !pause.is_zero()),
