@@ -21,6 +21,9 @@ use crate::{Error, Lifetime};
 /// The longest scope: it is written into every seal behind a length of 16 bits.
 pub(crate) const SCOPE_LIMIT_BYTES: usize = 256;
 
+/// What is kept back of an invocation's time, unless set (security.md, AR7).
+pub(crate) const RESERVE: Duration = Duration::from_millis(100);
+
 /// What happens when two requests change one session at the same time. A cookie store cannot tell: there the last
 /// answer wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Lifetime,
     pub(crate) conflict: Conflict,
     pub(crate) store_timeout: Duration,
+    pub(crate) reserve: Duration,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) notices: Arc<Notices>,
     pub(crate) metrics: Option<Metrics>,
@@ -81,6 +85,7 @@ impl<T: Data> SessionLayer<T> {
         let cookie = CookieOptions::default();
         let settings = Settings {
             store_timeout: store.timeout(),
+            reserve: RESERVE,
             store: Arc::new(store),
             name: cookie.name().into(),
             lines: cookie.lines(),
@@ -132,9 +137,15 @@ impl<T: Data> SessionLayer<T> {
 
     /// How long the store may take for all questions of one request (what the [store](Store::timeout) says: 5 s, with
     /// memcached 1 s), 15 min at most; the handler's own time does not count. The end
-    /// of the Lambda invocation, less 100 ms, bounds it too.
+    /// of the Lambda invocation, less the [reserve](Self::reserve), bounds it too.
     pub fn store_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.store_timeout = timeout)
+    }
+
+    /// What is kept back of an invocation's time, so that the answer leaves before Lambda ends it (100 ms): where less is left,
+    /// the store is given up and the answer is 503. Raise it where layers around this one take long with an answer.
+    pub fn reserve(self, reserve: Duration) -> Self {
+        self.with(|settings| settings.reserve = reserve)
     }
 
     /// Reads the time from another clock than the system's: for tests.

@@ -23,8 +23,6 @@ use crate::session::Handle;
 use crate::slot::{Closing, Slot, Visit, escaped, lost, unavailable};
 use crate::{Error, ErrorKind};
 
-/// What is kept back of an invocation's time, so that an answer leaves before Lambda ends it (security.md, AR7).
-const RESERVE: Duration = Duration::from_millis(100);
 /// A cookie above this size is worth a warning: an HTTP API takes 10,240 bytes of request line and headers in all.
 const LARGE_COOKIE_BYTES: usize = 3_500;
 /// All `Set-Cookie` lines together above this size likewise (security.md, AR4).
@@ -78,20 +76,21 @@ where
         let request_id = context.map(|context| context.request_id.as_str());
         // At INFO it would cost each request 2.4 µs, more than a session does (DESIGN.md, "What does counting cost?").
         let span = debug_span!("session", request_id, session.id_hash = Empty);
-        let slot = Arc::new(Slot::new(self.settings.clone(), now, context.and_then(end), request_id, span));
+        let end = context.and_then(|context| end(context, self.settings.reserve));
+        let slot = Arc::new(Slot::new(self.settings.clone(), now, end, request_id, span));
         request.extensions_mut().insert(Handle::<T> { slot: slot.clone(), of: PhantomData });
         let handler = slot.span.in_scope(|| self.inner.call(request));
         ResponseFuture { handler, slot, committing: None }
     }
 }
 
-/// When a store's answers come too late for this invocation: 100 ms before it ends; `None` if it has no end.
-fn end(context: &lambda_runtime::Context) -> Option<Instant> {
+/// When a store's answers come too late for this invocation: so long before it ends; `None` if it has no end.
+fn end(context: &lambda_runtime::Context, reserve: Duration) -> Option<Instant> {
     let deadline = Some(context.deadline).filter(|deadline| *deadline > 0)?;
     let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(deadline))?;
     // The runtime's own clock: a test's clock says nothing of when Lambda ends the invocation.
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now().checked_add(left.saturating_sub(RESERVE))
+    Instant::now().checked_add(left.saturating_sub(reserve))
 }
 
 pin_project! {

@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Request, Response};
 use lambda_session::store::{MemoryStore, Store};
@@ -172,4 +172,52 @@ async fn a_slow_handler_leaves_the_store_its_time() {
         }
     };
     assert_eq!(answer.status(), 200);
+}
+
+/// AR7: whatever the store does, the answer is there when the invocation has its reserve left: 100 ms unless set.
+#[test]
+fn an_answer_leaves_the_reserve_untouched() {
+    let left = Duration::from_millis(3_000);
+    for (what, script, path) in [
+        ("load", vec![Turn::Hang], "/read"),
+        ("create", vec![Turn::Pass, Turn::Hang], "/renew"),
+        ("update", vec![Turn::Pass, Turn::Hang], "/set-a=1"),
+        ("delete", vec![Turn::Pass, Turn::Hang], "/destroy"),
+    ] {
+        for (reserve, kept) in [
+            (None, Duration::from_millis(100)),
+            (Some(Duration::ZERO), Duration::ZERO),
+            (Some(Duration::from_millis(750)), Duration::from_millis(750)),
+            (Some(Duration::MAX), left),
+        ] {
+            let took = until_given_up(path, &script, left, reserve);
+            // Waiting costs no time here; what the machine takes to get so far is real.
+            let late = took.abs_diff(left - kept);
+            assert!(late < Duration::from_millis(50), "{what}, {reserve:?}: {took:?}");
+        }
+    }
+}
+
+/// How long a request takes whose invocation has so much time left, and whose store hangs.
+fn until_given_up(path: &str, script: &[Turn], left: Duration, reserve: Option<Duration>) -> Duration {
+    // A runtime of its own: its clock is the system's when it begins, and runs ahead as soon as something is waited for.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let store = ScriptedStore::new(MemoryStore::with_keyring(keyring(&[0])), []);
+        let layer = layer(store.clone()).store_timeout(Duration::from_secs(60));
+        let app = scripted(match reserve {
+            Some(reserve) => layer.reserve(reserve),
+            None => layer,
+        });
+        let token = send(&app, "/set-user=alice", &[]).await.token().unwrap();
+        store.next(script.iter().copied());
+        let mut request = request(path, &[cookie(&token).as_bytes()]);
+        let mut context = lambda_http::Context::default();
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + left;
+        context.deadline = u64::try_from(end.as_millis()).unwrap();
+        request.extensions_mut().insert(context);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(Answer::of(app.oneshot(request).await.unwrap()), refusal(503), "{path}, {reserve:?}");
+        begun.elapsed()
+    })
 }
