@@ -13,9 +13,13 @@
 mod cache;
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use lambda_session::config::{Settings, StoreKind};
+use lambda_session::memcached::{Client, Key, Settings as Cache};
 use lambda_session::{Conflict, Error, ErrorKind, Values};
 use support::{Sets, keyring, scripted, send};
 use tokio::task::LocalSet;
@@ -173,4 +177,37 @@ fn pool_size_and_conflict_policy_are_those_that_were_given() {
             assert!(kept.contains(&body.as_str()), "{policy}: {body}");
         }
     }));
+}
+
+/// After how many operations without success a node counts as down, told by what the client itself reports of it.
+fn operations_until_down(listener: &TcpListener, change: impl FnOnce(Cache) -> Cache) -> u32 {
+    cache::run(async {
+        let servers = listener.local_addr().unwrap().to_string();
+        let client = Client::new(change(Cache::new(&servers).unwrap().dial_time(Duration::from_millis(60)))).unwrap();
+        let deadline = || Instant::now() + Duration::from_secs(5);
+        let node = client.nodes(deadline()).await.unwrap()[0].id;
+        let key = Key::new("k").unwrap();
+        for count in 1..10 {
+            client.get(node, &key, deadline()).await.unwrap_err();
+            if client.nodes(deadline()).await.unwrap()[0].is_down {
+                return count;
+            }
+        }
+        panic!("it is never down");
+    })
+}
+
+/// The breaker of a node opens after one time-out or two refusals; both are settings.
+#[test]
+fn a_node_is_down_after_as_many_failures_as_are_set() {
+    // The kernel takes connections, and nobody reads them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(operations_until_down(&silent, |settings| settings), 1);
+    assert_eq!(operations_until_down(&silent, |settings| settings.down_after_time_outs(3)), 3);
+    // Whoever connects is sent away.
+    let rude = TcpListener::bind("127.0.0.1:0").unwrap();
+    let door = rude.try_clone().unwrap();
+    std::thread::spawn(move || door.incoming().for_each(drop));
+    assert_eq!(operations_until_down(&rude, |settings| settings), 2);
+    assert_eq!(operations_until_down(&rude, |settings| settings.down_after_refusals(4)), 4);
 }

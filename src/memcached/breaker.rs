@@ -4,21 +4,29 @@ use std::time::Duration;
 
 use super::clock::Moment;
 
-/// How many connections in a row a node may refuse.
-const REFUSALS: u8 = 2;
 /// How long a node that is down waits for a probe by its own keys before one for a new key is tried on it.
 const NEW_KEYS_AFTER: u32 = 5;
 
-/// Opens after one time-out or two refusals, and then lets one probe through per interval.
+/// What a node is allowed, and how often it is tried when it is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// So many time-outs without an answer in between, and it is down.
+    pub(crate) time_outs: u32,
+    /// So many refusals.
+    pub(crate) refusals: u32,
+    pub(crate) probe: Duration,
+}
+
+/// Opens after so many time-outs or refusals, and then lets one probe through per interval.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    interval: Duration,
+    limits: Limits,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    Closed { refusals: u8 },
+    Closed { time_outs: u32, refusals: u32 },
     Open { since: Moment, wait: Duration, probing: bool },
 }
 
@@ -43,9 +51,9 @@ pub(crate) enum Blow {
 }
 
 impl Breaker {
-    /// A closed breaker that probes at this interval, give or take a quarter.
-    pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, state: State::Closed { refusals: 0 } }
+    /// A closed breaker that probes at the interval of these limits, give or take a quarter.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, state: State::Closed { time_outs: 0, refusals: 0 } }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -68,7 +76,7 @@ impl Breaker {
         match &self.state {
             State::Closed { .. } => true,
             State::Open { since, wait, probing } => {
-                !*probing && now.since(*since) >= self.interval.saturating_mul(NEW_KEYS_AFTER).saturating_add(*wait)
+                !*probing && now.since(*since) >= self.limits.probe.saturating_mul(NEW_KEYS_AFTER).saturating_add(*wait)
             }
         }
     }
@@ -76,25 +84,29 @@ impl Breaker {
     /// The node answered. Whether that closed the breaker.
     pub(crate) fn succeeded(&mut self) -> bool {
         let was_open = self.is_open();
-        self.state = State::Closed { refusals: 0 };
+        self.state = State::Closed { time_outs: 0, refusals: 0 };
         was_open
     }
 
     /// The node did not answer. Whether that opened the breaker.
     pub(crate) fn failed(&mut self, admission: Admission, blow: Blow, now: Moment, random: u64) -> bool {
         match &mut self.state {
-            State::Closed { refusals } => {
-                *refusals = refusals.saturating_add(1);
-                if blow == Blow::Refused && *refusals < REFUSALS {
+            State::Closed { time_outs, refusals } => {
+                let (blows, limit) = match blow {
+                    Blow::TimedOut => (time_outs, self.limits.time_outs),
+                    Blow::Refused => (refusals, self.limits.refusals),
+                };
+                *blows = blows.saturating_add(1);
+                if *blows < limit {
                     return false;
                 }
-                self.state = State::Open { since: now, wait: jittered(self.interval, random), probing: false };
+                self.state = State::Open { since: now, wait: jittered(self.limits.probe, random), probing: false };
                 true
             }
             State::Open { since, wait, probing } => {
                 // What began before the breaker opened says nothing new.
                 if admission == Admission::Probe {
-                    (*since, *wait, *probing) = (now, jittered(self.interval, random), false);
+                    (*since, *wait, *probing) = (now, jittered(self.limits.probe, random), false);
                 }
                 false
             }
@@ -120,6 +132,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const DEFAULT: Limits = Limits { time_outs: 1, refusals: 2, probe: SECOND };
 
     fn at(start: Moment, millis: u64) -> Moment {
         let passed = Duration::from_millis(millis);
@@ -127,31 +140,42 @@ mod tests {
     }
 
     fn open(start: Moment) -> Breaker {
-        let mut breaker = Breaker::new(SECOND);
+        let mut breaker = Breaker::new(DEFAULT);
         assert!(breaker.failed(Admission::Through, Blow::TimedOut, start, 512));
         breaker
     }
 
     #[test]
-    fn one_time_out_or_two_refusals_open_it() {
+    fn so_many_time_outs_or_refusals_open_it() {
+        use Blow::{Refused, TimedOut};
         let now = Moment::now();
-        for (name, blows, opens) in [
-            ("one time-out", vec![Blow::TimedOut], true),
-            ("one refusal", vec![Blow::Refused], false),
-            ("two refusals", vec![Blow::Refused, Blow::Refused], true),
-            ("a refusal and a time-out", vec![Blow::Refused, Blow::TimedOut], true),
+        let patient = Limits { time_outs: 3, refusals: 1, ..DEFAULT };
+        for (name, limits, blows, opens) in [
+            ("one time-out", DEFAULT, vec![TimedOut], true),
+            ("one refusal", DEFAULT, vec![Refused], false),
+            ("two refusals", DEFAULT, vec![Refused, Refused], true),
+            ("a refusal and a time-out", DEFAULT, vec![Refused, TimedOut], true),
+            ("two time-outs of three", patient, vec![TimedOut, TimedOut], false),
+            ("three time-outs", patient, vec![TimedOut, TimedOut, TimedOut], true),
+            ("the only refusal", patient, vec![TimedOut, Refused], true),
         ] {
-            let mut breaker = Breaker::new(SECOND);
+            let mut breaker = Breaker::new(limits);
             for blow in blows {
                 breaker.failed(Admission::Through, blow, now, 0);
             }
             assert_eq!(breaker.is_open(), opens, "{name}");
         }
-        let mut breaker = Breaker::new(SECOND);
+        let mut breaker = Breaker::new(DEFAULT);
         breaker.failed(Admission::Through, Blow::Refused, now, 0);
         breaker.succeeded();
         breaker.failed(Admission::Through, Blow::Refused, now, 0);
         assert!(!breaker.is_open(), "an answer in between");
+        let mut breaker = Breaker::new(patient);
+        breaker.failed(Admission::Through, Blow::TimedOut, now, 0);
+        breaker.failed(Admission::Through, Blow::TimedOut, now, 0);
+        breaker.succeeded();
+        breaker.failed(Admission::Through, Blow::TimedOut, now, 0);
+        assert!(!breaker.is_open(), "an answer after two time-outs of three");
     }
 
     #[test]
@@ -197,7 +221,7 @@ mod tests {
         let breaker = open(start);
         assert!(!breaker.takes_new_keys(at(start, 2000)));
         assert!(breaker.takes_new_keys(at(start, 6001)));
-        assert!(Breaker::new(SECOND).takes_new_keys(start));
+        assert!(Breaker::new(DEFAULT).takes_new_keys(start));
     }
 
     /// Frozen for an hour: the monotonic clock stood still, the wall clock did not.

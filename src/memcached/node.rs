@@ -47,7 +47,7 @@ pub(crate) struct Pass<'a> {
 
 impl Node {
     pub(crate) fn new(address: Address, listed: Option<IpAddr>, settings: &Settings) -> Self {
-        let breaker = Breaker::new(settings.times.probe);
+        let breaker = Breaker::new(settings.breaker);
         Self {
             id: NodeId::of(address.name()),
             seed: seed(address.name()),

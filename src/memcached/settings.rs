@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::address::Address;
+use super::breaker::Limits;
 use super::clock::Clock;
 use super::dial::{Resolve, SystemResolver};
 use super::observer::Observe;
@@ -22,6 +23,7 @@ pub struct Settings {
     pub(crate) pool_size: usize,
     pub(crate) value_limit: usize,
     pub(crate) times: Times,
+    pub(crate) breaker: Limits,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -40,7 +42,6 @@ pub(crate) struct Times {
     pub(crate) suspect: Duration,
     pub(crate) idle: Duration,
     pub(crate) list: Duration,
-    pub(crate) probe: Duration,
 }
 
 /// Whether the server is asked for a list of nodes.
@@ -91,8 +92,8 @@ impl Settings {
                 suspect: Duration::from_secs(1),
                 idle: Duration::from_secs(300),
                 list: Duration::from_secs(60),
-                probe: Duration::from_secs(1),
             },
+            breaker: Limits { time_outs: 1, refusals: 2, probe: Duration::from_secs(1) },
             clock: Clock::system(),
             observer: Arc::new(Silent),
             resolver: Arc::new(SystemResolver),
@@ -195,9 +196,21 @@ impl Settings {
         self
     }
 
+    /// After how many time-outs, without an answer in between, a node is down: 1. Then only a probe waits for it.
+    pub fn down_after_time_outs(mut self, time_outs: u32) -> Self {
+        self.breaker.time_outs = time_outs;
+        self
+    }
+
+    /// After how many connections that it refuses or breaks, without an answer in between, a node is down: 2.
+    pub fn down_after_refusals(mut self, refusals: u32) -> Self {
+        self.breaker.refusals = refusals;
+        self
+    }
+
     /// How often a node that is down is tried: every second, give or take a quarter.
     pub fn probe_interval(mut self, time: Duration) -> Self {
-        self.times.probe = time;
+        self.breaker.probe = time;
         self
     }
 
@@ -240,6 +253,9 @@ impl Settings {
                 "values of {limit} bytes are too large: give {VALUE_CEILING_BYTES} or less"
             )));
         }
+        if self.breaker.time_outs == 0 || self.breaker.refusals == 0 {
+            return Err(Failure::settings("a node cannot be down after 0 time-outs or refusals: give 1 or more"));
+        }
         let named = self.servers.iter().any(Address::is_configuration_endpoint);
         let asked = match self.discovery {
             Discovery::ByName => named,
@@ -256,7 +272,11 @@ impl Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("servers", &self.servers).field("times", &self.times).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("servers", &self.servers)
+            .field("times", &self.times)
+            .field("breaker", &self.breaker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -288,6 +308,16 @@ mod tests {
                 "no connections",
                 Settings::new("a").unwrap().pool_size(0).check().map(|_| ()),
                 "a pool of 0 connections is too small: give 1 or more",
+            ),
+            (
+                "no time-out",
+                Settings::new("a").unwrap().down_after_time_outs(0).check().map(|_| ()),
+                "a node cannot be down after 0 time-outs or refusals: give 1 or more",
+            ),
+            (
+                "no refusal",
+                Settings::new("a").unwrap().down_after_refusals(0).check().map(|_| ()),
+                "a node cannot be down after 0 time-outs or refusals: give 1 or more",
             ),
             (
                 "large values",

@@ -310,3 +310,48 @@ fn too_large(failure: Failure, record: &Record) -> Error {
     Error::new(ErrorKind::TooLarge, format!("session of {size} bytes does not fit the cache; largest keys: {largest}"))
         .with_source(failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::RESERVE;
+    use crate::memcached::Settings;
+
+    /// Every figure of issue 3 in one place: what a client, a store and a layer do unless they are told otherwise. That each is
+    /// obeyed is the business of other tests.
+    #[test]
+    fn the_figures_are_those_that_were_agreed_on() {
+        let settings = Settings::new("a").unwrap();
+        let (times, breaker) = (settings.times, settings.breaker);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+        for (name, figure, agreed) in [
+            ("an exchange on an open connection, ms", millis(times.exchange), 100),
+            ("a write on one that may be dead", millis(times.suspect_exchange), 50),
+            ("a read on one, before it is hedged", millis(times.hedge), 25),
+            ("idle for so long it may be dead", millis(times.suspect), 1_000),
+            ("idle for so long it is closed", millis(times.idle), 300_000),
+            ("a dial with TLS", millis(times.dial), 500),
+            ("an operation, and all of a request, warm", millis(times.warm), 250),
+            ("an operation, cold", millis(times.cold), 1_000),
+            ("the least to begin with", millis(times.floor), 5),
+            ("kept back of an invocation", millis(RESERVE), 100),
+            ("the age of a list of nodes", millis(times.list), 60_000),
+            ("from one probe to the next", millis(breaker.probe), 1_000),
+            ("a tombstone answers as retired", millis(RETIRED_FOR), 10_000),
+            ("a tombstone names its successor", millis(SUCCEEDED_FOR), 900_000),
+            ("a record outlives its session", millis(GRACE), 60_000),
+            ("time-outs until a node is down", breaker.time_outs.into(), 1),
+            ("refusals until a node is down", breaker.refusals.into(), 2),
+            ("connections to a node", settings.pool_size as u64, 10),
+            ("the largest value, bytes", settings.value_limit as u64, 262_144),
+            ("nodes that a new session is offered to", NODES_TRIED as u64, 3),
+        ] {
+            assert_eq!(figure, agreed, "{name}");
+        }
+        let store =
+            MemcachedStore::new(Client::new(settings).unwrap(), crate::keyring::Keyring::parse(SECRET).unwrap());
+        assert_eq!((store.timeout(), &*store.prefix), (Duration::from_secs(1), "s"));
+    }
+
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+}
