@@ -20,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lambda_session::ErrorKind;
-use lambda_session::store::{Found, MemcachedStore, MemoryStore, Store, Update};
+use lambda_session::store::{Call, Found, MemcachedStore, MemoryStore, Store, Update, Version};
+use lambda_session::{ErrorKind, Lifetime};
 use support::*;
 
 fn store(servers: &str, seeds: &[u8]) -> MemcachedStore {
@@ -105,6 +105,31 @@ fn a_logout_by_a_wrong_clock_is_a_logout() {
                 assert_eq!(send(&app, "/read", &[line.as_bytes()]).await.body, "{}", "{name}, {hour}");
             }
         }
+    });
+}
+
+/// SL4: a logout that others are always faster than goes on for as long as it has time, and is then no success: 503, and the
+/// browser keeps the cookie of a session that lives.
+#[test]
+fn a_logout_gives_up_only_when_its_time_is_over() {
+    cache::run(async {
+        // Whatever is to be deleted has another number already.
+        let contended = cache::Script::start(|_, words| match words[0] {
+            "version" => cache::say("VERSION 1.6.18\r\n"),
+            "ms" => cache::say(format!("HD {}\r\n", cache::opaque(words))),
+            "mg" => cache::say(format!("VA 1 c9 {}\r\nx\r\n", cache::opaque(words))),
+            _ => cache::say(format!("EX {}\r\n", cache::opaque(words))),
+        });
+        // The call's end is what ends it here.
+        let settings = cache::patient(&contended.name()).warm_time(Duration::from_secs(3_600));
+        let store = MemcachedStore::new(cache::client(settings), keyring(&[0]));
+        let token = store.create(&record("{}"), &call()).await.unwrap();
+        let (began, time) = (Instant::now(), Duration::from_millis(500));
+        let call = Call::new(clock(), began + time, Lifetime::default(), NAME, "");
+        let error = store.delete(&token, Some(Version(1)), &call).await.unwrap_err();
+        let took = began.elapsed();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(took > time.mul_f64(0.9) && took < 2 * time, "{took:?}: {error:?}");
     });
 }
 

@@ -22,8 +22,6 @@ const PREFIX: &str = "s";
 const PREFIX_LIMIT_BYTES: usize = 200;
 /// How many nodes a new session is offered to before it counts as unavailable.
 const NODES_TRIED: usize = 3;
-/// How often one logout meets somebody who was faster before it gives up; its time is over long before.
-const CONFLICT_LIMIT: usize = 1_000;
 
 /// Keeps sessions in memcached, sealed; the cookie holds a signed reference.
 ///
@@ -126,10 +124,11 @@ impl MemcachedStore {
         })
     }
 
-    /// Ends what is in this spot, whatever it is; the reference that took its place, if it was renewed.
+    /// Ends what is in this spot, whatever it is; the reference that took its place, if it was renewed. Somebody else may be
+    /// faster again and again: the time that the client has for it ends that.
     async fn forget(&self, spot: &Spot, seen: Option<Version>, call: &Call) -> Result<Option<Reference>, Error> {
         let mut seen = seen;
-        for _ in 0..CONFLICT_LIMIT {
+        loop {
             if let Some(Version(cas)) = seen {
                 match self.client.delete(spot.node, &spot.key, Some(cas), limit(call)).await.map_err(failed)? {
                     Deleted::Done | Deleted::NotFound => return Ok(None),
@@ -143,7 +142,6 @@ impl MemcachedStore {
             }
             seen = Some(Version(cas));
         }
-        Err(Error::new(ErrorKind::Unavailable, "too many requests change this session at once: it is not ended"))
     }
 }
 
@@ -239,13 +237,10 @@ impl Store for MemcachedStore {
     async fn delete(&self, token: &Token, seen: Option<Version>, call: &Call) -> Result<(), Error> {
         let Some((mut spot, _)) = self.find(token, call).await? else { return Ok(()) };
         let mut seen = seen;
-        for _ in 0..CONFLICT_LIMIT {
-            match self.forget(&spot, seen.take(), call).await? {
-                None => return Ok(()),
-                Some(next) => spot = self.spot(next, false, call)?,
-            }
+        while let Some(next) = self.forget(&spot, seen.take(), call).await? {
+            spot = self.spot(next, false, call)?;
         }
-        Err(Error::new(ErrorKind::Unavailable, "this session is renewed faster than it can be ended"))
+        Ok(())
     }
 }
 
