@@ -179,7 +179,8 @@ impl Call {
 pub enum Found {
     /// A record.
     Live(Loaded),
-    /// A token that was renewed within the last 10 s: an empty session that stores nothing and sets no cookie.
+    /// A token that was renewed within the last 10 s: an empty session that stores nothing and sets no cookie; only a logout
+    /// still tells the browser to forget.
     Retired,
     /// Nothing that this token stands for.
     Nothing,

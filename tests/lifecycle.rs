@@ -159,6 +159,16 @@ async fn what_an_answer_sets() {
     }
 }
 
+/// What is saved sets its cookie, also where that is the one which the browser sent (DESIGN.md says why).
+#[tokio::test]
+async fn what_is_saved_sets_its_cookie_again() {
+    let mut browser = Browser::new(app(MemoryStore::with_keyring(keyring(&[0]))));
+    let first = browser.visit("/set-a=1").await;
+    let second = browser.visit("/set-a=2").await;
+    assert_eq!(first.set_cookies(), second.set_cookies());
+    assert_eq!((second.set_cookies().len(), second.header("cache-control")), (1, vec!["no-store"]));
+}
+
 /// "A write sets a fresh cookie": nothing of what the refused cookie claimed is in it, and no id is taken over (SL5).
 #[tokio::test]
 async fn an_id_that_a_client_brings_is_never_taken_over() {
