@@ -11,114 +11,29 @@
     clippy::arithmetic_side_effects
 )]
 
+#[path = "support/orders.rs"]
+mod orders;
 mod support;
 
 use std::{
     collections::BTreeSet,
-    future::Future,
-    pin::Pin,
-    task::Poll,
     time::{Duration, Instant},
 };
 
 use lambda_session::store::{Call, CookieStore, Found, Loaded, MemoryStore, Retired, Store, Update, Version};
 use lambda_session::{Conflict, Error, ErrorKind, Record, Token, Values};
+use orders::{Meeting, Outcome};
 use support::*;
 use tower::ServiceExt;
 
-/// How one order of two requests came out.
-#[derive(Clone, Debug, PartialEq)]
-struct Outcome {
-    /// Who stepped, in order.
-    order: String,
-    answers: [Answer; 2],
-    /// What the cookie that both requests carried stands for afterwards.
-    old: String,
-    /// What the cookie of each answer stands for afterwards; `-` where it set none.
-    new: [String; 2],
-    /// How many records are kept.
-    kept: usize,
-}
-
-impl Outcome {
-    /// The place in the order of this request's step of that number, counted from 1.
-    fn step(&self, who: char, count: usize) -> Option<usize> {
-        self.order.match_indices(who).nth(count - 1).map(|(place, _)| place)
-    }
-}
-
-type Answering = Pin<Box<dyn Future<Output = Result<http::Response<String>, Error>> + Send>>;
-
-/// Runs two requests of one session in every order.
+/// Runs two requests of one session in every order; `session` is the path that makes it.
 async fn every_order(policy: Conflict, session: &str, age: u64, one: &str, two: &str) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    let mut schedules: Vec<Vec<bool>> = vec![Vec::new()];
-    while let Some(schedule) = schedules.pop() {
-        let (outcome, taken) = in_order(policy, session, age, [one, two], &schedule).await;
-        // Every choice beyond the given ones fell to the first request: each leads to an order of its own.
-        for (place, choice) in taken.iter().enumerate().skip(schedule.len()) {
-            if !choice {
-                schedules.push(taken[..place].iter().copied().chain([true]).collect());
-            }
-        }
-        outcomes.push(outcome);
-    }
-    let orders: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.order.clone()).collect();
-    assert_eq!(orders.len(), outcomes.len(), "every order once");
-    outcomes
-}
-
-/// Runs them in the order that this schedule begins with; returns the choices that there were.
-async fn in_order(
-    policy: Conflict,
-    session: &str,
-    age: u64,
-    paths: [&str; 2],
-    schedule: &[bool],
-) -> (Outcome, Vec<bool>) {
     set_clock(START);
-    let memory = MemoryStore::with_keyring(keyring(&[0]));
-    let plain = app(memory.clone());
-    let line = cookie(&send(&plain, session, &[]).await.token().unwrap());
-    advance(age);
-    let slow = scripted(layer::<Values>(ScriptedStore::always(memory.clone(), Turn::Wait)).on_conflict(policy));
-    let mut answering: [Option<Answering>; 2] =
-        paths.map(|path| Some(Box::pin(slow.clone().oneshot(request(path, &[line.as_bytes()]))) as Answering));
-    let mut answers = [None, None];
-    let (mut taken, mut order) = (Vec::new(), String::new());
-    loop {
-        let second = match (&answering[0], &answering[1]) {
-            (None, None) => break,
-            (Some(_), None) => false,
-            (None, Some(_)) => true,
-            (Some(_), Some(_)) => {
-                let second = schedule.get(taken.len()).copied().unwrap_or(false);
-                taken.push(second);
-                second
-            }
-        };
-        order.push(if second { '2' } else { '1' });
-        let place = usize::from(second);
-        if let Some(future) = &mut answering[place]
-            && let Poll::Ready(answer) = step(future.as_mut())
-        {
-            answers[place] = Some(Answer::of(answer.unwrap()));
-            answering[place] = None;
-        }
-    }
-    let answers = answers.map(Option::unwrap);
-    let stands_for = async |line: &str| {
-        let read = send(&plain, "/read", &[line.as_bytes()]).await;
-        read.body
-    };
-    let mut new = ["-".to_owned(), "-".to_owned()];
-    for (new, answer) in new.iter_mut().zip(&answers) {
-        if let Some(token) = answer.token() {
-            *new = if token.is_empty() { "removed".into() } else { stands_for(&cookie(&token)).await };
-        }
-    }
-    let outcome = Outcome { order, answers, old: stands_for(&line).await, new, kept: memory.len() };
-    (outcome, taken)
+    let mut browser = Browser::new(app(MemoryStore::with_keyring(keyring(&[0]))));
+    browser.visit(session).await;
+    let session = browser.visit("/read").await.body;
+    let app = |store| scripted(layer::<Values>(store).on_conflict(policy));
+    Meeting { apps: [&app, &app], session: &session, age, paths: [one, two] }.in_every_order().await
 }
 
 /// SL10: two writes to different keys are both kept, in every order.
