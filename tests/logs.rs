@@ -7,6 +7,10 @@
     clippy::arithmetic_side_effects
 )]
 
+#[cfg(feature = "memcached")]
+#[path = "memcached/support/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod cache;
 mod support;
 
 use std::{fmt::Write, panic::AssertUnwindSafe};
@@ -88,7 +92,12 @@ async fn nothing_secret_is_logged_at_trace() {
         secrets.extend(["enc", "mac", "ref"].map(|label| other::derive(&secret, label, 32)));
         secrets.push(secret);
     }
-    for (name, store) in Any::all(&[1]) {
+    let mut stores = Any::all(&[1]);
+    #[cfg(feature = "memcached")]
+    let mut server = cache::Memcached::start(&[]);
+    #[cfg(feature = "memcached")]
+    stores.push(("memcached", Any::Memcached(memcached_at(&server))));
+    for (name, store) in stores {
         set_clock(START);
         let old = app(store.clone());
         let new = app(store.rotated(&[2, 1], name));
@@ -140,6 +149,30 @@ async fn nothing_secret_is_logged_at_trace() {
         }));
         assert!(panicked.is_err());
     }
+    #[cfg(feature = "memcached")]
+    {
+        // Under what the server keeps them; and a node that goes away in the middle of a session.
+        let dump = server.tell("lru_crawler metadump all\r\n");
+        let keys = dump.lines().filter_map(|line| line.strip_prefix("key=s%3A")?.split(' ').next());
+        let keys: Vec<_> = keys.map(|key| key.as_bytes().to_vec()).collect();
+        assert!(!keys.is_empty(), "{dump}");
+        secrets.extend(keys);
+        let app = app(Any::Memcached(memcached_at(&server)));
+        let token = send(&app, &format!("/set-name={segment}"), &[]).await.token().unwrap();
+        server.kill();
+        for path in ["/read", "/set-a=1", "/destroy"] {
+            assert_eq!(send(&app, path, &[cookie(&token).as_bytes()]).await, refusal(503));
+        }
+        secrets.push(token.into_bytes());
+    }
+    // The bare ids, wherever a token is a reference.
+    let ids = secrets.iter().filter_map(|token| {
+        let token = std::str::from_utf8(token).ok()?;
+        [0, 1, 2].iter().find_map(|&seed| other::dereference(&secret_bytes(seed), NAME, "", token))
+    });
+    let ids: Vec<_> = ids.map(|(id, _)| id.to_vec()).collect();
+    assert!(ids.len() > 10, "{} ids", ids.len());
+    secrets.extend(ids);
     // Settings: refused ones too.
     for text in ["hunter2hunter2hunter2", "changeme-hunter2hunter2hunter2hunter2hunter2"] {
         let error = ring_of(&|_: &str| Some(text.to_owned())).unwrap_err();
@@ -172,6 +205,11 @@ async fn nothing_secret_is_logged_at_trace() {
             assert!(found.is_none(), "{:?} is in {found:?}", String::from_utf8_lossy(secret));
         }
     }
+}
+
+#[cfg(feature = "memcached")]
+fn memcached_at(server: &cache::Memcached) -> lambda_session::store::MemcachedStore {
+    lambda_session::store::MemcachedStore::new(cache::client(cache::patient(&server.name())), keyring(&[1]))
 }
 
 /// The application over this layer, whose counts are written into the log.

@@ -20,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lambda_session::store::{Call, Found, MemcachedStore, MemoryStore, Store, Update, Version};
 use lambda_session::{ErrorKind, Lifetime};
 use support::*;
@@ -216,5 +217,49 @@ fn a_session_that_does_not_fit_changes_nothing() {
         let said = log.lines_with("does not fit the cache");
         assert!(said.len() == 1 && said[0].contains("largest keys: \"big\" 270"), "{said:?}");
         assert_eq!(send(&app, "/read", &[line.as_bytes()]).await.body, r#"{"user":"alice"}"#);
+    });
+}
+
+/// MC3, CA11: whoever makes cookies up costs the cache nothing, and the log neither: no connection is opened, and no line is above
+/// DEBUG.
+#[test]
+fn ten_thousand_forged_cookies_reach_no_node() {
+    cache::run(async {
+        let node = cache::Script::start(|_, _| cache::Say::Nothing);
+        let app = app(store(&node.name(), &[0]));
+        let genuine = other::refer(&secret_bytes(0), NAME, "", [7; 16], node.id().0);
+        let genuine = URL_SAFE_NO_PAD.decode(genuine).unwrap();
+        let (log, guard) = Log::capture();
+        let mut random = 1_u64;
+        let mut byte = move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 56) as u8
+        };
+        for round in 0..10_000_usize {
+            let mut forged = genuine.clone();
+            match round % 5 {
+                // One byte of it is wrong: format, key id, id, node or MAC.
+                0 => forged[round / 5 % genuine.len()] ^= byte() | 1,
+                // All but its format and key id.
+                1 => forged[3..].fill_with(&mut byte),
+                2 => forged.fill_with(&mut byte),
+                3 => forged.truncate(round / 5 % genuine.len()),
+                _ => forged.extend([byte()]),
+            }
+            let line = cookie(&URL_SAFE_NO_PAD.encode(&forged));
+            let (path, sets) = [
+                ("/read", Sets::Nothing),
+                ("/untouched", Sets::Nothing),
+                ("/renew", Sets::Nothing),
+                ("/destroy", Sets::Removal),
+            ][round / 5 % 4];
+            let answer = send(&app, path, &[line.as_bytes()]).await;
+            assert_eq!((answer.status, answer.sets()), (200, sets), "{path}, {line}");
+        }
+        drop(guard);
+        assert_eq!(node.accepted(), 0);
+        assert!(log.text().lines().count() > 1_000, "the log was on");
+        let loud: Vec<_> = log.text().lines().filter(|line| !line.contains("DEBUG")).map(str::to_owned).collect();
+        assert!(loud.is_empty(), "{loud:?}");
     });
 }
