@@ -2,6 +2,29 @@
 //!
 //! `Session<T>` answers 503 with `Retry-After` while the store is unavailable; `Option<Session<T>>` is `None` then, and
 //! only then, so a route can serve anonymously. Nothing is written for such a request.
+//!
+//! axum makes an answer of a handler's `Err`. If that is below 500 the session is saved like with any other answer:
+//!
+//! ```
+//! use axum::{Router, body::Body, routing::post};
+//! use http::{Request, StatusCode, header::SET_COOKIE};
+//! use lambda_session::{Session, SessionLayer, Values, store::MemoryStore};
+//! use tower::ServiceExt;
+//!
+//! async fn login(mut session: Session) -> Result<(), StatusCode> {
+//!     let tries = session.get("tries").unwrap_or(0) + 1;
+//!     session.insert("tries", tries).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?; // would save nothing
+//!     Err(StatusCode::UNAUTHORIZED)
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let app = Router::new().route("/login", post(login)).layer(SessionLayer::<Values>::new(MemoryStore::new()?));
+//! let answer = app.oneshot(Request::post("/login").body(Body::empty()).unwrap()).await.unwrap();
+//! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+//! assert!(answer.headers().contains_key(SET_COOKIE));
+//! # Ok::<(), lambda_session::Error>(())
+//! # }).unwrap();
+//! ```
 
 use std::time::SystemTime;
 

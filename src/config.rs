@@ -25,7 +25,7 @@
 //!
 //! | variable | what it is | default |
 //! | --- | --- | --- |
-//! | `MEMCACHE_SERVERS` | `host:port`, comma separated; or one ElastiCache configuration endpoint, whose list of nodes is followed | `localhost:11211`; required on Lambda |
+//! | `MEMCACHE_SERVERS` | `host:port`, comma separated; or one ElastiCache configuration endpoint, whose list of nodes is followed. A list of your own is changed everywhere at once: who does not know a node takes its sessions for none | `localhost:11211`; required on Lambda |
 //! | `MEMCACHE_TLS` | `on` or `off` | `on` for `.serverless.` names, else `off` |
 //! | `MEMCACHE_TLS_CA` | a PEM file of the authorities to trust instead of the public ones | none |
 //! | `MEMCACHE_POOL_SIZE` | the most connections to one node, 1 to 1000 | `10` |

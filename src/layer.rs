@@ -31,6 +31,9 @@ pub(crate) const RESERVE: Duration = Duration::from_millis(100);
 pub enum Conflict {
     /// Both changes are kept, key by key at the top level; where both changed one key, the later one stands. Whoever meets
     /// one writer after the other merges and tries again until the store's time is over, and is then answered 409.
+    ///
+    /// What a request writes as it was is no change of its own. So what is true only together goes under one key, the user and their
+    /// rights above all: with a key for each, a login beside another request can end with the rights that the other wrote.
     #[default]
     Merge,
     /// The later request is answered 409 and saves nothing.

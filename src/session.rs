@@ -49,9 +49,11 @@ impl<T: Default + Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// }
 /// ```
 ///
-/// A handler that fails, panics, or answers 5xx or 408 saves nothing; 408 is what a time limit answers that has cut the
-/// handler off half way. A session is held by one at a time: a second ask is [`ErrorKind::InUse`], never a deadlock. Data
-/// that does not fit `T` is an empty session, replaced only if the handler writes. Keys that `T` does not know are kept.
+/// The answer decides whether a session is saved: one below 500 saves it, 400 and 404 too, and so does an `Err` of which axum
+/// makes such an answer. After 5xx, a panic or a service that fails nothing is saved, and no cookie is set; the same after 408, which is what a
+/// time limit answers that has cut the handler off half way. A session is held
+/// by one at a time: a second ask is [`ErrorKind::InUse`], never a deadlock. Data that does not fit `T` is an empty session, replaced only if the handler
+/// writes. Keys that `T` does not know are kept.
 ///
 /// Use after logout does not compile:
 ///
@@ -127,6 +129,9 @@ impl<T: Data> Session<T> {
 
     /// Gives the session a new id when the handler has answered, with the same data and a new beginning: call it at
     /// login and at every change of rights. The old id ends at once, so whoever planted or copied it has nothing.
+    ///
+    /// The new beginning is that of its absolute lifetime too (`SESSION_ABSOLUTE`): renew where somebody has just proved who they
+    /// are, and not merely to be on the safe side, else a session that is used never ends.
     ///
     /// With a cookie store there is no id; the cookie is made anew, and a copy of the old one lives to its end.
     ///

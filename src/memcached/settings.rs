@@ -60,6 +60,9 @@ pub enum Discovery {
 impl Settings {
     /// The default settings for these servers: `host:port`, separated by commas; without a port it is 11211.
     ///
+    /// Give every client that shares sessions the same list, and change it everywhere at once: under a node that a client does
+    /// not know it finds nothing. A configuration endpoint spares you that.
+    ///
     /// # Errors
     ///
     /// [`Settings`](super::FailureKind::Settings) for an empty list, a bad entry, or an entry twice.
