@@ -10,4 +10,5 @@ mod metrics;
 mod page;
 mod readme;
 mod samples;
+mod sizes;
 mod variables;
