@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Walks through a page of the documentation as its reader would: writes its files, runs its commands, compares what they print.
 
-    walk.py PAGE DIRECTORY [TEXT=OTHER…]
+    walk.py [--files] PAGE DIRECTORY [TEXT=OTHER…]
 
 In the page `<!-- file: NAME -->` before a block writes that file, `<!-- stays: URL -->` leaves the command running once
 the URL answers, `<!-- ends -->` interrupts it. Every `sh` block is run, line by line in one shell for each block; a `text`
 block behind it is what it prints. TEXT=OTHER puts the test's own directories and ports in the place of the page's.
-Prints one JSON array a command: promise, seen, wanted.
+With --files it writes the files and does no more. Prints one JSON array a command: promise, seen, wanted.
 """
 
 import json
@@ -26,7 +26,8 @@ SECONDS = 900
 
 
 def main():
-    page, directory, *others = sys.argv[1:]
+    only_files = sys.argv[1] == "--files"
+    page, directory, *others = sys.argv[1 + only_files :]
     with open(page, encoding="utf-8") as file:
         text = file.read()
     others = [other.split("=", 1) for other in others]
@@ -42,6 +43,8 @@ def main():
             if mark == "file":
                 with open(os.path.join(shell.directory, word), "w", encoding="utf-8") as file:
                     file.write(text)
+            elif only_files:
+                continue
             elif mark == "stays":
                 promise(f"{promised} answers", shell.stay(text, word), "an answer")
             elif language == "sh":
