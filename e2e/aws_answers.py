@@ -8,12 +8,16 @@ import binascii
 import dataclasses
 import json
 
-# The largest event and answer, in bytes (Lambda quotas: 6 MB a payload), and behind a load balancer the largest body of either
-# (Application Load Balancers, limits of Lambda targets).
-LIMIT_BYTES = 6_291_556
+# The largest event and answer (Lambda quotas: 6 MB a payload; of an answer Lambda's own error names the number), and behind a load
+# balancer the largest body of either (Lambda functions as targets, limits).
+EVENT_LIMIT_BYTES = 6 * 1024 * 1024
+ANSWER_LIMIT_BYTES = 6_291_556
 BALANCER_LIMIT_BYTES = 1024 * 1024
-# The largest request line and headers (API Gateway quotas; Application Load Balancer quotas).
+# The largest request line and headers (API Gateway quotas; Application Load Balancer quotas), and a load balancer's for one line of
+# them and for the headers of an answer.
 HEAD_LIMITS_BYTES = {"http-api": 10_240, "rest": 10_240, "alb": 65_536, "alb-multi": 65_536}
+BALANCER_LINE_LIMIT_BYTES = 16_384
+BALANCER_ANSWER_HEAD_LIMIT_BYTES = 32_768
 JSON = ("content-type", "application/json")
 # What visitors see when the function fails or answers nonsense.
 FAILURES = {
@@ -47,17 +51,22 @@ class Answer:
 
 def refused(kind, request, event):
     """The answer to a request that never reaches the function; None where it does."""
-    head = sum(len(name) + len(value) + 4 for name, value in request.headers)
-    head += len(request.method) + len(request.path) + len(request.query) + 13
+    line = len(request.method) + len(request.path) + len(request.query) + 13
+    # Read as Latin-1, so a character is a byte.
+    lengths = [line, *(len(name) + len(value) + 4 for name, value in request.headers)]
     if event is None:
         return refusal(kind, 400, "Bad Request")
-    if head > HEAD_LIMITS_BYTES.get(kind, head):
-        status = 400 if kind.startswith("alb") else 431
-        return refusal(kind, status, "Bad Request" if status == 400 else "Request Header Fields Too Large")
-    is_long = kind.startswith("alb") and len(request.body) > BALANCER_LIMIT_BYTES
-    if is_long or len(json.dumps(event, ensure_ascii=False)) > LIMIT_BYTES:
+    is_balancer = kind.startswith("alb")
+    if sum(lengths) > HEAD_LIMITS_BYTES.get(kind, sum(lengths)) or (is_balancer and max(lengths) > BALANCER_LINE_LIMIT_BYTES):
+        return refusal(kind, *((400, "Bad Request") if is_balancer else (431, "Request Header Fields Too Large")))
+    if (is_balancer and len(request.body) > BALANCER_LIMIT_BYTES) or size(event) > EVENT_LIMIT_BYTES:
         return refusal(kind, 413, "Request Too Long" if kind == "rest" else "Request Entity Too Large")
     return None
+
+
+def size(value):
+    """The bytes of a value as JSON, in UTF-8."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def refusal(kind, status, message):
@@ -88,8 +97,8 @@ def failure(kind):
 
 
 def checked(kind, result, is_decoded):
-    limit = BALANCER_LIMIT_BYTES if kind.startswith("alb") else LIMIT_BYTES
-    if result.get("error") or result.get("throttle") or len(json.dumps(result["body"], ensure_ascii=False)) > limit:
+    limit = BALANCER_LIMIT_BYTES if kind.startswith("alb") else ANSWER_LIMIT_BYTES
+    if result.get("error") or result.get("throttle") or size(result["body"]) > limit:
         return failure(kind)
     said = result["body"]
     if kind in ("http-api", "function-url") and not (isinstance(said, dict) and "statusCode" in said):
@@ -102,6 +111,9 @@ def checked(kind, result, is_decoded):
     headers = HEADERS[kind](said)
     if status not in (204, 205, 304) and "content-type" not in dict(headers):
         headers.append(("content-type", CONTENT_TYPES[kind]))
+    head = sum(len(name) + len(value.encode()) + 4 for name, value in headers)
+    if kind.startswith("alb") and head > BALANCER_ANSWER_HEAD_LIMIT_BYTES:
+        raise ValueError(head)
     body = said.get("body") or ""
     if said.get("isBase64Encoded") and is_decoded:
         body = base64.b64decode(body, validate=True)

@@ -149,12 +149,14 @@ async def route(request):
 
 
 async def reply(request, answer, send):
-    is_bare = answer.status in (204, 205, 304) or answer.status < 200
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers if name != "content-length"]
-    if not is_bare:
+    is_bare, is_head = answer.status in (204, 205, 304) or answer.status < 200, request.method == "HEAD"
+    # The length is counted here, but for HEAD, where only the function knows it.
+    kept = [(name, value) for name, value in answer.headers if name != "content-length" or (is_head and not is_bare)]
+    headers = [(name.encode(), value.encode()) for name, value in kept]
+    if not is_bare and not is_head:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    body = b"" if is_bare or request.method == "HEAD" else answer.body
+    body = b"" if is_bare or is_head else answer.body
     await send({"type": "http.response.body", "body": body})
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A function that answers with what it is told to: the header x-answer holds its answer, as base64 of JSON; "raise" and "exit" in
-its place are deeds, and a number is that many bytes of body.
+its place are deeds, and a list is what would not fit there: a letter, how often it is the body, and how many headers of 3 KB there are.
 """
 
 import base64
@@ -34,6 +34,9 @@ while True:
         deed, answer = "error", {"errorType": "Told", "errorMessage": "as told"}
     else:
         deed = "response"
-    if isinstance(answer, int):
-        answer = {"statusCode": 200, "body": "x" * answer}
-    call("POST", f"{head['Lambda-Runtime-Aws-Request-Id']}/{deed}", json.dumps(answer))
+    if isinstance(answer, list):
+        letter, times, heads = answer
+        lines = {f"x-{number}": "x" * 3_000 for number in range(heads)}
+        answer = {"statusCode": 200, "headers": lines, "multiValueHeaders": {name: [line] for name, line in lines.items()}}
+        answer["body"] = letter * times
+    call("POST", f"{head['Lambda-Runtime-Aws-Request-Id']}/{deed}", json.dumps(answer, ensure_ascii=False).encode())
