@@ -29,7 +29,7 @@ printf 'connect-to = "::127.0.0.1:%s"\ncacert = "%s"\n' "$tls_port" "$scratch/ca
 export VPC_ID SUBNET_IDS PREBUILT=$bootstrap CURL_HOME=$scratch PATH=$scratch/bin:$PATH
 
 # docs/getting-started.md installs the command line.
-python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/clone" \
+CARGO_TERM_COLOR=never python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/clone" \
   "cd ../shop=cd ../shop; unset PREBUILT; export CARGO_TARGET_DIR=$root/target/shop" "--path ../lambda-session=--path $root" \
   "../lambda-session/=../clone/" \
   "cargo install --locked --path . --features cli,memcached,ssm=lambda-session --version" >"$scratch/promises" ||
@@ -38,6 +38,7 @@ while read -r line; do
   same "$(jq -r '.[0]' <<<"$line")" "$(jq -r '.[1]' <<<"$line")" "$(jq -r '.[2]' <<<"$line")"
 done <"$scratch/promises"
 matches "the page has its commands" "$(wc -l <"$scratch/promises")" '^[12][0-9]$'
+same "and leaves no key behind" "$(aws ssm get-parameters --names /lambda-session/prod/session/keys --query 'length(Parameters)')" 0
 same "and leaves no function behind" \
   "$(.tools/venv/bin/python -c 'import boto3; print(len(boto3.client("lambda").list_functions()["Functions"]))')" 0
 

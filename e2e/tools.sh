@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that what the end-to-end tests call is there: curl, jq, and in .tools/venv the SAM CLI (it brings
-# cfn-lint and the Runtime Interface Emulator), moto for an SSM, and cargo-lambda; and libfaketime, with which 15 minutes
+# cfn-lint and the Runtime Interface Emulator), the AWS CLI, moto for an SSM, and cargo-lambda; and libfaketime, with which 15 minutes
 # pass in a second. Does nothing, quickly, when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=.tools/venv
-pins="aws-sam-cli==1.170.0 moto[server]==5.2.5 cargo-lambda==1.9.2"
+pins="aws-sam-cli==1.170.0 awscli==1.46.3 moto[server]==5.2.5 cargo-lambda==1.9.2"
 
 missing=()
 command -v curl >/dev/null || missing+=(curl)
@@ -31,7 +31,7 @@ if [ "$(cat "$venv/.installed" 2>/dev/null || true)" != "$stamp" ]; then
   echo "tools: installing $pins into $venv (about 400 MB, a minute)"
   python3 -m venv --clear "$venv"
   export PIP_DISABLE_PIP_VERSION_CHECK=1
-  "$venv/bin/pip" install -q "aws-sam-cli==1.170.0" "moto[server]==5.2.5"
+  "$venv/bin/pip" install -q "aws-sam-cli==1.170.0" "awscli==1.46.3" "moto[server]==5.2.5"
   # Its one dependency is zig, 411 MB, for cross builds; `watch` and `invoke` have no use for it.
   "$venv/bin/pip" install -q --no-deps "cargo-lambda==1.9.2"
   echo "$stamp" > "$venv/.installed"

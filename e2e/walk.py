@@ -73,14 +73,14 @@ def promise(name, seen, wanted):
 
 
 class Shell:
-    """What one block leaves for the next: the working directory and what was exported."""
+    """What one block leaves for the next: the working directory and the variables, as the reader's one shell would."""
 
     def __init__(self, directory):
         self.directory, self.environment, self.running = directory, dict(os.environ), None
 
     def run(self, commands):
         with tempfile.NamedTemporaryFile() as state:
-            script = f"set -euo pipefail\n{commands}\n{{ pwd; env -0; }} > {shlex.quote(state.name)}\n"
+            script = f"set -aeuo pipefail\n{commands}\n{{ pwd; env -0; }} > {shlex.quote(state.name)}\n"
             ran = subprocess.run(["bash", "-c", script], cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
             if ran.returncode == 0:
