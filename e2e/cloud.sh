@@ -34,6 +34,15 @@ lacks_for_emulator() {
   [ ${#missing[@]} -eq 0 ] || echo "no ${missing[*]} (e2e/deployed-tools.sh says more)"
 }
 
+# need_emulator FOR-WHAT: what it calls is there, or the part ends here.
+need_emulator() {
+  local lacking
+  must_be_built "$bootstrap" "$cli"
+  bash e2e/deployed-tools.sh
+  lacking=$(lacks_for_emulator)
+  [ -z "$lacking" ] || skip_all "$1: $lacking"
+}
+
 # sign NAME SUBJECT-ALTERNATIVE-NAMES: a key and a certificate of the throw-away authority.
 sign() {
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -keyout "$scratch/$1.key" -out "$scratch/$1.csr" 2>/dev/null

@@ -10,19 +10,12 @@ browsers=100
 visits=100
 
 if ! unshare -m sh -c 'mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w && mount -t overlay overlay -o lowerdir=/var,upperdir=/mnt/u,workdir=/mnt/w /var' 2>/dev/null; then
-  skip "four requests at once: no mount namespace of its own can be had here; run it as root, where unshare and overlay mounts are allowed"
-  finish
-  exit
+  skip_all "four requests at once: no mount namespace of its own can be had here; run it as root, where unshare and overlay mounts are allowed"
 fi
 
 # start_instance NAME [VARIABLE=VALUE…]
 start_instance() {
-  local name=$1 api
-  shift
-  log=$scratch/$name.log
-  port=$(free_port)
-  api=$(free_port)
-  in_background "$log" unshare -m sh -euc '
+  emulate "$1" "" unshare -m sh -euc '
     program=$1 && shift
     mount -t tmpfs none /mnt
     mkdir /mnt/u /mnt/w
@@ -30,10 +23,7 @@ start_instance() {
     mkdir -p /var/task
     cp "$program" /var/task/bootstrap
     exec "$@"
-  ' sh "$bootstrap" env -i PATH=/usr/bin:/bin AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK \
-    AWS_LAMBDA_FUNCTION_TIMEOUT=10 AWS_LAMBDA_MAX_CONCURRENCY="$at_once" "$@" \
-    "$emulator" --runtime-interface-emulator-address "127.0.0.1:$port" --runtime-api-address "127.0.0.1:$api"
-  wait_for_port "$port" "$log"
+  ' sh "$bootstrap" env -i "${given[@]}" AWS_LAMBDA_MAX_CONCURRENCY="$at_once" "${@:2}"
 }
 
 sessions_do_not_mix() {

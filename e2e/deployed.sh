@@ -6,17 +6,7 @@
 . e2e/visits.sh
 . e2e/troubles.sh
 
-for program in "$bootstrap" "$cli"; do
-  [ -x "$program" ] || { echo "$part: no $program: build it first" >&2; exit 1; }
-done
-bash e2e/deployed-tools.sh
-lacking=$(lacks_for_emulator)
-if [ -n "$lacking" ]; then
-  skip "everything that is deployed: $lacking"
-  finish
-  exit
-fi
-
+need_emulator "everything that is deployed"
 parameter=/lambda-session/prod/session/keys
 make_certificates
 start_cache

@@ -3,14 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . e2e/cloud.sh
 
-bash e2e/deployed-tools.sh
-lacking=$(lacks_for_emulator)
-if [ -n "$lacking" ]; then
-  skip "the page on deploying: $lacking"
-  finish
-  exit
-fi
-
+need_emulator "the page on deploying"
 make_certificates
 start_cache
 start_emulator
@@ -34,9 +27,7 @@ CARGO_TERM_COLOR=never python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/
   "../lambda-session/=../clone/" \
   "cargo install --locked --path . --features cli,memcached,ssm=lambda-session --version" >"$scratch/promises" ||
   not_ok "the page was read to its end"
-while read -r line; do
-  same "$(jq -r '.[0]' <<<"$line")" "$(jq -r '.[1]' <<<"$line")" "$(jq -r '.[2]' <<<"$line")"
-done <"$scratch/promises"
+promises "$scratch/promises"
 matches "the page has its commands" "$(wc -l <"$scratch/promises")" '^[12][0-9]$'
 same "and leaves no key behind" "$(aws ssm get-parameters --names /lambda-session/prod/session/keys --query 'length(Parameters)')" 0
 same "and leaves no function behind" \

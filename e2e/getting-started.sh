@@ -11,9 +11,7 @@ PATH=$scratch/bin:$PATH MEMCACHE_SERVERS=localhost:$memcached CARGO_INCREMENTAL=
   e2e/with-memcached.sh python3 e2e/walk.py docs/getting-started.md "$root" \
   "../shop=$scratch/shop" "../lambda-session=$root" "localhost:3000=localhost:$port" \
   "lambda-session serve=lambda-session serve --port $port" >"$scratch/promises" || not_ok "the page was read to its end"
-while read -r line; do
-  same "$(jq -r '.[0]' <<<"$line")" "$(jq -r '.[1]' <<<"$line")" "$(jq -r '.[2]' <<<"$line")"
-done <"$scratch/promises"
+promises "$scratch/promises"
 matches "the page has its commands" "$(wc -l <"$scratch/promises")" '^1[0-9]$'
 
 finish

@@ -4,9 +4,7 @@
 
 bootstrap=$(realpath "${BOOTSTRAP:-target/release/bootstrap}")
 cli=$(realpath "${CLI:-target/release/lambda-session}")
-for program in "$bootstrap" "$cli"; do
-  [ -x "$program" ] || { echo "$part: no $program: build it first" >&2; exit 1; }
-done
+must_be_built "$bootstrap" "$cli"
 library=$(find /usr/lib -name libfaketime.so.1 -print -quit)
 [ -n "$library" ] || { echo "$part: no libfaketime: e2e/tools.sh installs it" >&2; exit 1; }
 

@@ -62,6 +62,21 @@ skip() {
   if [ -n "${CI:-}" ]; then not_ok "nothing is skipped" "$1"; else echo "SKIPPED: $part: $1"; fi
 }
 
+# skip_all WHAT AND WHY: this whole part.
+skip_all() {
+  skip "$1"
+  finish
+  exit
+}
+
+# must_be_built PROGRAM…
+must_be_built() {
+  local program
+  for program in "$@"; do
+    [ -x "$program" ] || { echo "$part: no $program: build it first" >&2; exit 1; }
+  done
+}
+
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

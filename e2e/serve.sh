@@ -1,21 +1,12 @@
 #!/usr/bin/env bash
 # `lambda-session serve` before the example, as every front door of AWS, with curl and its cookie jar for a browser.
 . "$(dirname "$0")/lib.sh"
+. e2e/jar.sh
 
 binaries=${BINARIES:-target/release}
 secret=$(fresh_secret)
 ipv6=$(grep '^0\{31\}1 ' /proc/net/if_inet6 || true)
 [ -n "$ipv6" ] || skip "what serve answers at [::1]: this machine has no IPv6"
-
-# browse PATH [CURL-OPTION…]. For localhost curl keeps Secure cookies, __Host- ones too, of plain http.
-browse() {
-  local path=$1
-  shift
-  curl -sS --max-time 30 -b "$jar" -c "$jar" "$@" "http://localhost:$port$path"
-}
-
-# What the jar holds of ours: its flags for Secure and HttpOnly, and the value.
-kept() { awk '$6 == "__Host-session" { print ($1 ~ /^#HttpOnly_/ ? "HttpOnly" : "-"), ($4 == "TRUE" ? "Secure" : "-"), $7 }' "$jar"; }
 
 # status_at HOST [CURL-OPTION…] ADDRESS: what is answered to a request of that Host.
 status_at() { curl -sS --max-time 30 -o /dev/null -w '%{http_code}' -H "host: $1" "${@:2:$#-2}" "http://${*: -1}"; }
@@ -41,6 +32,7 @@ for front in http-api rest alb alb-multi function-url; do
   log=$scratch/$front.log
   jar=$scratch/$front.jar
   port=$(free_port)
+  site=http://localhost:$port
   touch "$jar"
   in_background "$log" env SECRET_KEY_BASE="$secret" "$binaries/lambda-session" serve --as "$front" --port "$port" \
     --host shop.example --bootstrap "$binaries/bootstrap" --record "$scratch/$front"

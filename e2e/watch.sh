@@ -3,6 +3,7 @@
 # that watch itself cannot make.
 . "$(dirname "$0")/lib.sh"
 . e2e/event.sh
+. e2e/jar.sh
 
 # cargo-lambda would have rustup add a toolchain in the middle of a build; now it cannot.
 export RUSTUP_DIST_SERVER=http://127.0.0.1:1 RUSTUP_UPDATE_ROOT=http://127.0.0.1:1
@@ -11,6 +12,8 @@ secret=$(fresh_secret)
 log=$scratch/watch.log
 jar=$scratch/jar
 port=$(free_port)
+# cargo lambda listens at this address alone.
+site=http://127.0.0.1:$port
 
 # With the flags that target/release was built with cargo finds its work done; what it still has to do, it does before any clock runs.
 read -ra flags <<<"${BUILD_FLAGS:---locked --release --all-features}"
@@ -20,17 +23,7 @@ in_background "$log" env SECRET_KEY_BASE="$secret" cargo lambda watch "${flags[@
   --ignore-changes --disable-cors --invoke-address 127.0.0.1 --invoke-port "$port"
 wait_for_port "$port" "$log"
 
-# browse PATH [CURL-OPTION…]. curl keeps Secure cookies of plain http for 127.0.0.1 alone.
-browse() {
-  local path=$1
-  shift
-  curl -sS --max-time 30 -b "$jar" -c "$jar" "$@" "http://127.0.0.1:$port$path"
-}
-
 browse_json() { browse "$1" -H 'content-type: application/json' -d "$2"; }
-
-# What the jar holds of ours: its flags for Secure and HttpOnly, and the value.
-kept() { awk -v name="$cookie_name" '$6 == name { print ($1 ~ /^#HttpOnly_/ ? "HttpOnly" : "-"), ($4 == "TRUE" ? "Secure" : "-"), $7 }' "$jar"; }
 
 touch "$jar"
 # Should a file have changed since, the first request waits for cargo.
