@@ -22,7 +22,7 @@ printf 'connect-to = "::127.0.0.1:%s"\ncacert = "%s"\n' "$tls_port" "$scratch/ca
 export VPC_ID SUBNET_IDS PREBUILT=$bootstrap CURL_HOME=$scratch PATH=$scratch/bin:$PATH
 
 # docs/getting-started.md installs the command line.
-CARGO_TERM_COLOR=never python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/clone" \
+python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/clone" \
   "cd ../shop=cd ../shop; unset PREBUILT; export CARGO_TARGET_DIR=$root/target/shop" "--path ../lambda-session=--path $root" \
   "../lambda-session/=../clone/" \
   "cargo install --locked --path . --features cli,memcached,ssm=lambda-session --version" >"$scratch/promises" ||
