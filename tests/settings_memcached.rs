@@ -15,14 +15,16 @@ mod support;
 
 use std::{
     net::TcpListener,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use http::Response;
 use lambda_session::config::{Settings, StoreKind};
 use lambda_session::memcached::{Client, Key, Settings as Cache};
-use lambda_session::{Conflict, Error, ErrorKind, Values};
-use support::{Sets, keyring, scripted, send};
-use tokio::task::LocalSet;
+use lambda_session::{Conflict, Error, ErrorKind, Session, Values};
+use support::{Sets, keyring, scripted, send, with_handler};
+use tokio::{sync::Barrier, task::LocalSet};
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
     let mut variables: Vec<(String, String)> =
@@ -162,18 +164,28 @@ fn pool_size_and_conflict_policy_are_those_that_were_given() {
         for (policy, status, kept) in
             [("merge", 200, [both; 2]), ("fail", 409, [first, second]), ("overwrite", 200, [first, second])]
         {
-            let apps = [app(("SESSION_CONFLICT", policy)), app(("SESSION_CONFLICT", policy))];
-            let line = support::cookie(&send(&apps[0], "/set-a=0", &[]).await.token().unwrap());
-            // Each has a connection then, so both load the session before either saves it.
-            for app in &apps {
-                send(app, "/read", &[line.as_bytes()]).await;
-            }
+            let variables = [("MEMCACHE_SERVERS", name.as_str()), ("SESSION_CONFLICT", policy)];
+            let layer = || read(&variables).unwrap().layer::<Values>(keyring(&[0])).unwrap();
+            let plain = scripted(layer());
+            let line = support::cookie(&send(&plain, "/set-a=0", &[]).await.token().unwrap());
+            // Both have loaded the session before either saves it.
+            let both_loaded = Arc::new(Barrier::new(2));
+            let meeting = with_handler(layer(), move |request| {
+                let both_loaded = both_loaded.clone();
+                async move {
+                    let mut session: Session = Session::of(&request).await?;
+                    both_loaded.wait().await;
+                    let (key, value) = request.uri().path()[1..].split_once('=').unwrap();
+                    session.insert(key, value)?;
+                    Ok(Response::new(String::new()))
+                }
+            });
             let cookies = [line.as_bytes()];
-            let (one, other) = tokio::join!(send(&apps[0], "/set-a=1", &cookies), send(&apps[1], "/set-b=2", &cookies));
+            let (one, other) = tokio::join!(send(&meeting, "/a=1", &cookies), send(&meeting, "/b=2", &cookies));
             let mut statuses = [one.status, other.status];
             statuses.sort_unstable();
             assert_eq!(statuses, [200, status], "{policy}");
-            let body = send(&apps[0], "/read", &[line.as_bytes()]).await.body;
+            let body = send(&plain, "/read", &cookies).await.body;
             assert!(kept.contains(&body.as_str()), "{policy}: {body}");
         }
     }));
@@ -183,7 +195,7 @@ fn pool_size_and_conflict_policy_are_those_that_were_given() {
 fn operations_until_down(listener: &TcpListener, change: impl FnOnce(Cache) -> Cache) -> u32 {
     cache::run(async {
         let servers = listener.local_addr().unwrap().to_string();
-        let client = Client::new(change(Cache::new(&servers).unwrap().dial_time(Duration::from_millis(60)))).unwrap();
+        let client = Client::new(change(Cache::new(&servers).unwrap())).unwrap();
         let deadline = || Instant::now() + Duration::from_secs(5);
         let node = client.nodes(deadline()).await.unwrap()[0].id;
         let key = Key::new("k").unwrap();
@@ -202,12 +214,14 @@ fn operations_until_down(listener: &TcpListener, change: impl FnOnce(Cache) -> C
 fn a_node_is_down_after_as_many_failures_as_are_set() {
     // The kernel takes connections, and nobody reads them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    assert_eq!(operations_until_down(&silent, |settings| settings), 1);
-    assert_eq!(operations_until_down(&silent, |settings| settings.down_after_time_outs(3)), 3);
+    let brief = |settings: Cache| settings.dial_time(Duration::from_millis(60));
+    assert_eq!(operations_until_down(&silent, brief), 1);
+    assert_eq!(operations_until_down(&silent, |settings| brief(settings).down_after_time_outs(3)), 3);
     // Whoever connects is sent away.
     let rude = TcpListener::bind("127.0.0.1:0").unwrap();
     let door = rude.try_clone().unwrap();
     std::thread::spawn(move || door.incoming().for_each(drop));
-    assert_eq!(operations_until_down(&rude, |settings| settings), 2);
-    assert_eq!(operations_until_down(&rude, |settings| settings.down_after_refusals(4)), 4);
+    let patient = |settings: Cache| settings.dial_time(Duration::from_secs(5)).cold_time(Duration::from_secs(5));
+    assert_eq!(operations_until_down(&rude, patient), 2);
+    assert_eq!(operations_until_down(&rude, |settings| patient(settings).down_after_refusals(4)), 4);
 }

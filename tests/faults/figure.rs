@@ -112,7 +112,7 @@ fn print_page(rows: &[[String; 6]]) {
         "# Faults of the session store\n\n\
          `make faults FAULTS=--markdown >docs/faults.md` writes this page. Each fault is done to a whole application (requests \
          in, answers out), built as released, whose sessions are in a real memcached, some behind a proxy on loopback that does \
-         the harm. The numbers are those of our security notes; where the issue asks for less, the stricter figure stands. A \
+         the harm. What is owed are the numbers of our security notes and, where issue 3 has its own, those. A \
          request that cannot have its session is answered 503 with `Retry-After`, and its cookie is let be. Times are those of \
          a busy virtual machine with two cores.\n"
     );

@@ -1,5 +1,5 @@
 //! `make faults`: what a session store must survive, done to it, with the figures that are owed and those that were
-//! measured (security.md, section 4, and issue 3, which is the stricter where they differ).
+//! measured (security.md, section 4, and issue 3, whose figures stand where they differ).
 //!
 //! Everything goes through a `SessionLayer`: requests in, answers out. The peers are the real memcached and, in front of
 //! it, a proxy on loopback that does harm. Prints a table; with `--markdown` the page `docs/faults.md`. Ends with 1 if a

@@ -9,11 +9,11 @@ use crate::environment::Environment;
 
 /// Nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Kept;
+pub(crate) struct Kept(());
 
 impl Kept {
     pub(crate) fn of(_: &Settings, _: &Environment) -> Result<Self, Error> {
-        Ok(Self)
+        Ok(Self(()))
     }
 
     pub(crate) fn is_somewhere(&self) -> bool {
