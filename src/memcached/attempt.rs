@@ -66,7 +66,7 @@ impl<'a> Attempt<'a> {
                 let until = self.warm_limit(limit, start);
                 let done = self.on_open(connection, idle, command, start, until).await;
                 // Waiting for a place is bounded by the whole, not by what operations take: else the next one would have no time.
-                limit.spend(start.instant);
+                limit.spend(&self.shared.settings.clock, start);
                 (done, until)
             }
             // Waiting may have used up the time.
@@ -92,7 +92,7 @@ impl<'a> Attempt<'a> {
             Ok((answer, connection)) => Ok(self.keep(answer, connection)),
             Err(failed) => self.after_open(command, until, failed).await,
         };
-        limit.spend(start.instant);
+        limit.spend(&self.shared.settings.clock, start);
         self.conclude(self.node.pass(), done, until)
     }
 

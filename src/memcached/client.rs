@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::clock::{Clock, Start};
 use super::cluster::Cluster;
 use super::dial::{AskNodes, Dialler};
 use super::exchange::Answer;
@@ -127,9 +128,10 @@ impl Limit {
     }
 
     /// Counts an operation on an open connection.
-    pub(crate) fn spend(&self, began: Instant) {
+    pub(crate) fn spend(&self, clock: &Clock, began: Start) {
         if let Some(warm) = &self.warm {
-            warm.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            let took = u64::try_from(clock.took(began).as_nanos()).unwrap_or(u64::MAX);
+            warm.fetch_add(took, Ordering::Relaxed);
         }
     }
 }

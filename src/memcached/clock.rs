@@ -122,6 +122,11 @@ impl Clock {
             Source::Other(now) => Start { moment: now(), instant: Instant::now() },
         }
     }
+
+    /// How long something took that is over, by the clock that it began by: the exact one would add to each what its tick was old.
+    pub(crate) fn took(&self, began: Start) -> Duration {
+        self.start().instant.saturating_duration_since(began.instant)
+    }
 }
 
 impl fmt::Debug for Clock {

@@ -41,7 +41,7 @@ impl<'a> Attempt<'a> {
 
     /// The answer came; the connection goes back to the pool.
     pub(crate) fn arrive(&self, place: Place<'_>, connection: Connection, limit: &Limit) {
-        limit.spend(connection.0.start.instant);
+        limit.spend(&self.shared.settings.clock, connection.0.start);
         place.put(connection);
         self.node.answered();
     }

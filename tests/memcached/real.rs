@@ -1,8 +1,14 @@
 //! Against a real memcached.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 
-use lambda_session::memcached::{Added, Deleted, FailureKind, Replaced, Ttl};
+use lambda_session::memcached::{Added, Deleted, FailureKind, Limit, Replaced, Ttl};
 
 use crate::support::{Memcached, client, key, kind, minute, patient, run, soon};
 
@@ -236,6 +242,24 @@ fn waiting_for_a_connection_ends_at_the_deadline() {
         assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
         server.signal("-CONT");
         assert_eq!(busy.await.unwrap().unwrap(), None);
+    });
+}
+
+/// The time that a request's operations share is counted as what they took, and not as how old the kernel's tick was besides.
+#[test]
+fn quick_operations_use_up_no_more_of_their_time_than_they_take() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let client = client(patient(&server.name()));
+        client.add(server.id(), &key("k"), b"v", minute(), soon()).await.unwrap();
+        let (warm, began) = (Arc::<AtomicU64>::default(), Instant::now());
+        for _ in 0..2_000 {
+            client.get(server.id(), &key("k"), Limit::shared(soon(), warm.clone())).await.unwrap();
+        }
+        let (took, counted) = (began.elapsed(), Duration::from_nanos(warm.load(Ordering::Relaxed)));
+        // Two ticks, at a hundred a second.
+        assert!(counted <= took + Duration::from_millis(20), "{counted:?} of {took:?}");
+        assert!(counted >= took / 3, "{counted:?} of {took:?}");
     });
 }
 
