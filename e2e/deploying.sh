@@ -19,7 +19,8 @@ export CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 
 ln -s "$cli" "$scratch/bin/lambda-session"
 # curl takes the emulator for AWS.
 printf 'connect-to = "::127.0.0.1:%s"\ncacert = "%s"\n' "$tls_port" "$scratch/ca.pem" >"$scratch/.curlrc"
-export VPC_ID SUBNET_IDS PREBUILT=$bootstrap CURL_HOME=$scratch PATH=$scratch/bin:$PATH
+export VPC_ID SUBNET_IDS PUBLIC_SUBNET_IDS=$SUBNET_IDS CERTIFICATE_ARN=arn:aws:acm:$region:000000000000:certificate/throw-away
+export PREBUILT=$bootstrap CURL_HOME=$scratch PATH=$scratch/bin:$PATH
 
 # docs/getting-started.md installs the command line.
 python3 e2e/walk.py docs/deploying-with-sam.md "$scratch/clone" \

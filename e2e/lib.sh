@@ -123,7 +123,7 @@ wait_for_port() {
 
 finish() {
   finished=yes
-  echo "$part: $passed passed, $failed failed"
+  echo "$part: $passed passed, $failed failed, $SECONDS s"
   [ "$failed" -eq 0 ]
 }
 

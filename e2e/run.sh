@@ -16,7 +16,7 @@ passed=$(grep -c '^ok: ' "$report" || true)
 failed=$(grep -c '^FAILED: ' "$report" || true)
 skipped=$(grep -c '^SKIPPED: ' "$report" || true)
 shots=${SHOTS:-target/e2e}
-[ ! -d "$shots" ] || echo "e2e: what Chromium saw is in $shots: $(find "$shots" -name '*.png' | wc -l) screenshots, one a flow, named by store, front door and flow"
+[ ! -d "$shots" ] || echo "e2e: what Chromium saw is in $shots: $(find "$shots" -name '*.png' | wc -l) screenshots, named by store, front door and flow"
 echo "e2e: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] || status=1
 exit "$status"

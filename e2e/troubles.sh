@@ -55,7 +55,7 @@ an_expiry() {
 
 # a_node_down: one of two nodes freezes, and goes on.
 a_node_down() {
-  local url=${address[memcached HttpApi]} jar n status out=0 others=0 waits theirs='' left='' door
+  local url=${address[memcached HttpApi]} jar n status out=0 others=0 waits='' theirs='' left='' door
   asks() { browse /dev/null "$1" -H "cookie: $2" -o /dev/null -w '%{http_code} '; }
   # Half of them are on either node; that all 16 are on one happens once in 32,768 runs.
   for n in $(seq 16); do
