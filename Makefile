@@ -84,14 +84,15 @@ test: toolchain python peers ## All tests, with all features and with none
 e2e: build ## The built function in Lambda's own emulator, in cargo lambda, and deployed by SAM with curl and Chromium
 	e2e/run.sh
 
+# They are built by `make bench` and `make fuzz` alone, each with versions of its own.
+OTHER_CRATES = benches/peers benches/peers/plain_fetch benches/memcached benches/serve fuzz
 .PHONY: lint
 lint: toolchain ## Format, clippy with warnings denied, the template
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
-	$(CARGO) fmt --manifest-path benches/memcached/Cargo.toml --check
-	$(CARGO) fmt --manifest-path benches/serve/Cargo.toml --check
-	$(CARGO) fmt --manifest-path benches/peers/plain_fetch/Cargo.toml --check
-	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	@for crate in $(OTHER_CRATES); do \
+	  $(CARGO) fmt --manifest-path $$crate/Cargo.toml --check; \
+	  $(CARGO) update --locked --workspace --quiet --manifest-path $$crate/Cargo.toml || { echo "$$crate/Cargo.lock is not up to date" >&2; exit 1; }; \
+	done
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	$(CARGO) check --locked --features cli,ssm --bins
