@@ -11,7 +11,7 @@ use super::address::Address;
 use super::clock::Moment;
 use super::connection::Offer;
 use super::node::Node;
-use super::observer::Event;
+use super::observer::{BreakerState, Event};
 use super::protocol::Nodes;
 use super::rendezvous::{NodeId, point, weight};
 use super::{Failure, Settings};
@@ -198,7 +198,13 @@ impl Cluster {
             Verdict::Adopt => {
                 let next = self.following(&list, &nodes)?;
                 let kept = |node: &Arc<Node>| next.nodes.iter().any(|other| Arc::ptr_eq(node, other));
-                list.nodes.iter().filter(|node| !kept(node)).for_each(|node| node.leave());
+                for node in list.nodes.iter().filter(|node| !kept(node)) {
+                    node.leave();
+                    if node.is_down() && next.nodes.iter().any(|other| other.id == node.id) {
+                        let event = Event::Breaker { node: node.name(), state: BreakerState::Closed };
+                        self.settings.observer.on(&event);
+                    }
+                }
                 *list = Arc::new(next);
                 true
             }
@@ -212,22 +218,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// The next list; a node that stays keeps its connections, unless it moved to another machine.
+    /// The next list; a node that stays keeps its connections. One that is on another machine by now is another node, even though
+    /// keys go by its name: what is still under way to the old machine must not be put back among the new one's connections.
     fn following(&self, list: &List, nodes: &Nodes) -> Result<List, String> {
         let next: Vec<_> = nodes
             .nodes
             .iter()
             .map(|listed| match list.nodes.iter().find(|node| node.address == listed.address) {
-                Some(node) => {
-                    node.moved(listed.ip);
-                    node.clone()
-                }
-                None => Arc::new(Node::new(listed.address.clone(), listed.ip, &self.settings)),
+                Some(node) if !node.is_elsewhere(listed.ip) => node.clone(),
+                _ => Arc::new(Node::new(listed.address.clone(), listed.ip, &self.settings)),
             })
             .collect();
         if has_twins(&next) {
             return Err("two nodes with the same node id".to_owned());
         }
+        nodes.nodes.iter().zip(&next).for_each(|(listed, node)| node.is_listed_at(listed.ip));
         Ok(List::new(Some(nodes.version), next))
     }
 

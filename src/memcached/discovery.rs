@@ -41,11 +41,7 @@ impl Shared {
             return Ok(None);
         }
         self.discover_for(Some(id), deadline).await?;
-        let found = self.cluster.find(id);
-        if found.is_none() {
-            self.cluster.miss(id, self.settings.clock.now());
-        }
-        Ok(found)
+        Ok(self.cluster.find(id))
     }
 
     /// Asks for the list of nodes: a node that is connected, then the endpoint, resolved anew. One operation asks; others
@@ -66,7 +62,9 @@ impl Shared {
             let message = format!("configuration endpoint {} gave no answer in time", endpoint.name());
             return Err(Failure::new(FailureKind::Unavailable, message));
         };
-        if self.cluster.answers() != before && is_found() {
+        // Who waited has the answer, also if it is that there is no such node.
+        let is_missing = |id| self.cluster.is_missing(id, self.settings.clock.now());
+        if wanted.is_some_and(is_missing) || self.cluster.answers() != before && is_found() {
             return Ok(());
         }
         let list = self.cluster.list();
@@ -76,7 +74,11 @@ impl Shared {
                 return Ok(());
             }
         }
-        self.ask_endpoint(endpoint, deadline).await
+        self.ask_endpoint(endpoint, deadline).await?;
+        if let Some(id) = wanted.filter(|_| !is_found()) {
+            self.cluster.miss(id, self.settings.clock.now());
+        }
+        Ok(())
     }
 
     /// Asks on a connection that is open. That it brings nothing says nothing about the node: the connection may be old.

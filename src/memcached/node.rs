@@ -120,23 +120,19 @@ impl Node {
         self.health().engine = Some(engine);
     }
 
-    /// Takes over the address that a new list has for the node. Another one is another machine: what was known of the
-    /// old one is forgotten. Whether it is.
-    pub(crate) fn moved(&self, listed: Option<IpAddr>) -> bool {
-        let mut health = self.health();
-        let moved = health.listed.is_some() && listed.is_some() && health.listed != listed;
-        health.listed = listed.or(health.listed);
-        drop(health);
-        if moved {
-            if self.succeeded() {
-                self.observer.on(&Event::Breaker { node: self.name(), state: BreakerState::Closed });
-            }
-            self.discarded_all(self.pool.clear());
-        }
-        moved
+    /// Whether a new list has another address for it: then that is another machine.
+    pub(crate) fn is_elsewhere(&self, listed: Option<IpAddr>) -> bool {
+        let known = self.listed();
+        known.is_some() && listed.is_some() && known != listed
     }
 
-    /// The node is no longer in the list: what is idle is closed, and what is put back from now on.
+    /// Takes over the address that a new list has for it.
+    pub(crate) fn is_listed_at(&self, listed: Option<IpAddr>) {
+        let mut health = self.health();
+        health.listed = listed.or(health.listed);
+    }
+
+    /// The machine is no longer in the list: what is idle is closed, and what is put back from now on.
     pub(crate) fn leave(&self) {
         self.discarded_all(self.pool.close());
     }

@@ -2,7 +2,8 @@
 //!
 //! An exchange takes a fraction of a millisecond and its limit is 100 of them. To set a timer up for each, and to take it
 //! down again, is work twice for something that never goes off. So an alarm is left where an earlier exchange set it, and
-//! moved on only if it goes off before the limit of the one under way.
+//! moved on only if it goes off before the limit of the one under way. (The runtime's own timer, which stands in where the kernel
+//! has none to give, is moved for each exchange that waits.)
 
 use std::{
     future::{Future, poll_fn},
@@ -207,6 +208,31 @@ mod tests {
                 for wait in waits {
                     wait.await.unwrap_or_else(|error| panic!("{name}: {error}"));
                 }
+            });
+        }
+    }
+
+    /// A stream of others who begin to wait, each later than the moment to which the alarm is set, while the runtime is so busy that
+    /// it hears late that it went off.
+    #[test]
+    fn who_waits_is_woken_however_many_begin_to_wait_meanwhile() {
+        for (name, _, timer) in timers() {
+            run(false, async {
+                let begin = Instant::now();
+                let limit = begin + Duration::from_millis(30);
+                let mut waiting = timer(limit);
+                let wait = tokio::spawn(async move {
+                    assert_eq!(waiting.until(Instant::now(), limit, pending::<()>()).await, None);
+                    limit.elapsed()
+                });
+                while begin.elapsed() < Duration::from_millis(300) && !wait.is_finished() {
+                    let later = Instant::now() + Duration::from_millis(100);
+                    let once = Box::pin(tokio::task::yield_now());
+                    assert_eq!(timer(later).until(Instant::now(), later, once).await, Some(()));
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                let late = wait.await.unwrap();
+                assert!(late < Duration::from_millis(60), "{name}: {late:?}");
             });
         }
     }

@@ -84,7 +84,7 @@ impl Post {
         limit: Instant,
         context: &mut Context<'_>,
     ) -> io::Result<Poll<()>> {
-        // The runtime may not have heard yet that it went off: so by the time too, where that costs nothing.
+        // The runtime may not have heard yet that it went off, and the limit be over: so by the time too, where that costs nothing.
         let is_to_come = self.watch.round.load(Ordering::Acquire) == self.round && now.is_none_or(|now| now < self.at);
         if is_to_come && self.at <= limit && self.waker.will_wake(context.waker()) {
             return Ok(Poll::Pending);
@@ -94,17 +94,19 @@ impl Post {
 
     #[inline(never)]
     fn look(&mut self, limit: Instant, context: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let mut state = self.watch.state();
         self.waker.clone_from(context.waker());
-        if let Some(waker) = state.wakers.get_mut(self.place) {
-            *waker = Some(self.waker.clone());
-        }
+        // Dropped after the lock is given back: it is somebody else's code.
+        let _before;
+        let mut state = self.watch.state();
+        _before = state.wakers.get_mut(self.place).and_then(|waker| waker.replace(self.waker.clone()));
         loop {
             let now = Instant::now();
             let Some(left) = limit.checked_duration_since(now).filter(|left| !left.is_zero()) else {
                 return Ok(Poll::Ready(()));
             };
-            if let Some(at) = state.at.filter(|&at| now < at && at <= limit) {
+            // Where that is over the runtime has yet to hear of it. To set it anew would take that back, and who waits for it
+            // would hear no more.
+            if let Some(at) = state.at.filter(|&at| at <= limit) {
                 (self.at, self.round) = (at, self.watch.round.load(Ordering::Acquire));
                 return Ok(Poll::Pending);
             }
@@ -114,7 +116,10 @@ impl Post {
                 // It has gone off already, perhaps for what it was set to before.
                 Poll::Ready(true) => self.watch.turn(&mut state, None),
                 // Without a runtime there is nothing to wait for any more.
-                Poll::Ready(false) => return Ok(Poll::Ready(())),
+                Poll::Ready(false) => {
+                    self.watch.turn(&mut state, None);
+                    return Ok(Poll::Ready(()));
+                }
             }
         }
     }

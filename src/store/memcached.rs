@@ -124,6 +124,19 @@ impl MemcachedStore {
         })
     }
 
+    /// What became of a renewal to `next` that was told it came too late: it may be its own first try that was faster.
+    async fn retired_otherwise(&self, spot: &Spot, next: Reference, call: &Call) -> Result<Retired, Error> {
+        let value = self.client.get(spot.node, &spot.key, limit(call)).await.map_err(failed)?;
+        let Some(Value { bytes, cas }) = value else { return Ok(Retired::Gone) };
+        Ok(match self.open(spot, &bytes, call).await? {
+            Some((Stored::Live(record), stale_key)) => {
+                Retired::Conflict(Loaded { record, version: Version(cas), stale_key })
+            }
+            Some((Stored::Retired { next: successor, .. }, _)) if successor == next => Retired::Done,
+            Some((Stored::Retired { .. }, _)) | None => Retired::Gone,
+        })
+    }
+
     /// Ends what is in this spot, whatever it is; the reference that took its place, if it was renewed. Somebody else may be
     /// faster again and again: the time that the client has for it ends that.
     async fn forget(&self, spot: &Spot, seen: Option<Version>, call: &Call) -> Result<Option<Reference>, Error> {
@@ -229,7 +242,7 @@ impl Store for MemcachedStore {
         let replaced = self.client.replace(spot.node, &spot.key, seen.0, &value, ttl, limit(call)).await;
         match replaced.map_err(failed)? {
             Replaced::Stored => Ok(Retired::Done),
-            Replaced::Conflict => Ok(self.theirs(&spot, call).await?.map_or(Retired::Gone, Retired::Conflict)),
+            Replaced::Conflict => self.retired_otherwise(&spot, next, call).await,
             Replaced::Gone => Ok(Retired::Gone),
         }
     }

@@ -13,7 +13,7 @@
 //! | 7 | cut, fault |
 //! | 8 | freeze; fault (the runtime is blocked) |
 //! | 9 | fault |
-//! | 10 | fault, discovery, cluster/tests.rs |
+//! | 10 | fault, replaced, cluster/tests.rs |
 //! | 11 | fault, sessions |
 //! | 12 | fault, flood, protocol/reply/tests.rs |
 //! | 13 | fault, real |
@@ -26,7 +26,7 @@
 //! | 20 | cut, fault, settle.rs |
 //! | 21 | discovery |
 //! | 22 | discovery, flood, cluster/tests.rs, protocol/list.rs |
-//! | 23 | discovery, nodes, cluster/tests.rs |
+//! | 23 | discovery, replaced, nodes, cluster/tests.rs |
 //! | 24 | outage |
 //! | 25 | outage, nodes |
 //! | 26 | outage, sessions |
@@ -49,6 +49,7 @@ mod freeze;
 mod nodes;
 mod outage;
 mod real;
+mod replaced;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod shared;

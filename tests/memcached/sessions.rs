@@ -12,9 +12,9 @@ use lambda_session::{Error, ErrorKind, SessionLayer, Values};
 use tower::ServiceExt;
 
 use crate::{
-    shared::{Answer, Browser, Sets, cookie, keyring, refusal, request, scripted, send},
+    shared::{Answer, Browser, Sets, cookie, keyring, layer, refusal, request, scripted, send},
     support::{Hands, Harm, Memcached, Proxy, client, key, minute, patient, poll_times, run, settings, soon},
-    visits::{Held, app, enter, node_of},
+    visits::{Held, app, enter, node_of, sessions},
 };
 
 /// Scenario 14, F19.
@@ -288,5 +288,22 @@ fn a_slow_load_leaves_a_save_the_rest_of_the_request_s_time() {
             server.signal("-CONT");
             proxy.delay(Duration::ZERO);
         }
+    });
+}
+
+/// A renewal whose first try arrives late, and is then told of itself that it was too late, has still renewed the session.
+#[test]
+fn a_renewal_that_meets_its_own_first_try_is_done() {
+    run(async {
+        let server = Memcached::start(&[]);
+        let proxy = Proxy::start(server.port, |number| if number == 0 { Harm::LateWrite } else { Harm::None });
+        let app = scripted(layer(sessions(&client(patient(&proxy.name())))));
+        let old = cookie(&send(&app, "/set-a=1", &[]).await.token().unwrap());
+        let renewed = send(&app, "/renew/read", &[old.as_bytes()]).await;
+        assert_eq!((renewed.status, renewed.body.as_str(), renewed.sets()), (200, r#"{"a":"1"}"#, Sets::Cookie));
+        assert_eq!(proxy.accepted(), 2, "the first try's connection broke");
+        let new = cookie(&renewed.token().unwrap());
+        assert_eq!(send(&app, "/read", &[new.as_bytes()]).await.body, r#"{"a":"1"}"#);
+        assert_eq!(send(&app, "/read", &[old.as_bytes()]).await.body, "{}");
     });
 }

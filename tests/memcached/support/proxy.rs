@@ -33,6 +33,9 @@ pub(crate) enum Harm {
     /// Every answer after the greeting is, in turn: right, another connection's, the one before on this connection, said
     /// twice.
     Twist,
+    /// Holds the first write that compares a CAS number, and closes the connection. It reaches the server before the next such
+    /// write does.
+    LateWrite,
     /// Accepts, and does nothing.
     Silent,
 }
@@ -75,6 +78,8 @@ struct Shared {
     /// How long every answer waits, in microseconds, and every byte of it.
     delay: AtomicU64,
     pause: AtomicU64,
+    /// A write that is on its way.
+    late: Mutex<Option<Vec<u8>>>,
     /// How many answers were twisted, and the last of another connection.
     twists: Mutex<(usize, Vec<u8>)>,
 }
@@ -98,6 +103,7 @@ impl Proxy {
             dead_below: AtomicUsize::default(),
             delay: AtomicU64::default(),
             pause: AtomicU64::default(),
+            late: Mutex::default(),
             twists: Mutex::default(),
         });
         let (closing, _) = tokio::sync::watch::channel(End::Close);
@@ -207,6 +213,13 @@ impl Shared {
                     let Ok(length @ 1..) = read else { return };
                     if number < self.dead_below.load(Ordering::SeqCst) { continue }
                     let request = self.answer_for_nodes(&request[..length], client, &mut server).await;
+                    if request.starts_with(b"ms ") && request.windows(2).any(|bytes| bytes == b" C") {
+                        if harm == Harm::LateWrite {
+                            *self.late.lock().unwrap() = Some(request.to_vec());
+                            return;
+                        }
+                        self.deliver_late().await;
+                    }
                     let most = if let Harm::CutRequest(limit) = harm { limit.saturating_sub(asked) } else { usize::MAX };
                     asked += request.len();
                     if server.write_all(&request[..request.len().min(most)]).await.is_err() { return }
@@ -234,6 +247,13 @@ impl Shared {
                 }
             }
         }
+    }
+
+    async fn deliver_late(&self) {
+        let Some(late) = self.late.lock().unwrap().take() else { return };
+        let mut server = TcpStream::connect(("127.0.0.1", self.upstream)).await.unwrap();
+        server.write_all(&late).await.unwrap();
+        assert!(server.read(&mut [0; 64]).await.unwrap() > 0, "it is carried out");
     }
 
     async fn say(&self, client: &mut TcpStream, bytes: &[u8], harm: Harm) -> Option<()> {
