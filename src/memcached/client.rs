@@ -23,6 +23,9 @@ use super::{Failure, FailureKind, Key, NodeId, Settings, Ttl};
 ///
 /// Every operation names its node and ends at its `limit`, or sooner by the settings. A failure's
 /// [`kind`](Failure::kind) says what became of it; a node that is no longer in the list has no values: that is a miss.
+///
+/// It belongs to one tokio runtime, as its sockets do: an operation on a connection of a runtime that is not driven hears
+/// nothing, its limit neither. A runtime that has ended is no harm: its connections are opened anew.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 

@@ -110,20 +110,26 @@ impl Entry {
         if let Some(kept) = self.kept.before.as_ref().filter(|_| is_named) {
             before = kept.clone();
         }
+        // Beside what was not seen before, all that is there now would look new.
+        let is_unseen = is_named && self.kept.before.is_none();
         match (&after, &self.kept.after) {
-            (Some(Seen::Elsewhere), Some(kept)) => after = Some(kept.clone()),
+            (Some(Seen::Elsewhere), Some(kept)) if !is_unseen => after = Some(kept.clone()),
             // The cookie stays the same when what it names changes.
-            (None, Some(kept)) if is_named && *kept != before => after = Some(kept.clone()),
+            (None, Some(kept)) if is_named && !is_unseen && *kept != before => after = Some(kept.clone()),
+            (None, None) if is_named && !is_unseen => after = Some(Seen::Elsewhere),
             _ => {}
         }
         Change { before, after }
     }
 
-    /// The session tokens that it came with and that it was answered with.
+    /// The session tokens that it came with and that it was answered with; none where it came with several, of which one may have
+    /// been put there by somebody else.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &str> {
+        let first = self.cookies.first();
+        let is_one = self.cookies.iter().all(|cookie| first.is_some_and(|first| first.value == cookie.value));
         let set = self.set_cookies.iter().filter_map(|line| line.split(';').next()?.split_once('='));
         let sent = self.cookies.iter().map(|cookie| cookie.value.as_str());
-        sent.chain(set.map(|(_, value)| value.trim())).filter(|token| !token.is_empty())
+        sent.chain(set.map(|(_, value)| value.trim())).filter(move |token| is_one && !token.is_empty())
     }
 }
 
@@ -136,3 +142,67 @@ fn taken(lines: &[String], sessions: &Sessions) -> Vec<CookieSet> {
 
 /// How many requests are kept.
 const KEPT: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use lambda_session::config::{Settings, keyring};
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    /// As in the vectors of architecture.md: the reference is sealed for it, by this secret.
+    const NAME: &str = "__Host-s";
+    const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const REFERENCE: &str = "AqJ3ABEiM0RVZneImaq7zN3u_8pKNkx4jHqas_maRKdhAYnQyES9";
+
+    fn entry(cookies: &[&str], set_cookies: &[&str], kept: Kept) -> Entry {
+        let pair = |value: &&str| Pair { name: NAME.to_owned(), value: (*value).to_owned() };
+        Entry {
+            id: String::new(),
+            at: SystemTime::UNIX_EPOCH,
+            request: String::new(),
+            status: 200,
+            took: Duration::ZERO,
+            cookies: cookies.iter().map(pair).collect(),
+            set_cookies: set_cookies.iter().map(|line| (*line).to_owned()).collect(),
+            kept,
+        }
+    }
+
+    #[test]
+    fn a_request_with_two_session_cookies_belongs_to_nobody() {
+        let tokens = |cookies: &[&str]| {
+            let entry = entry(cookies, &["__Host-session=c; Path=/"], Kept::default());
+            entry.tokens().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(tokens(&["a"]), ["a", "c"]);
+        assert_eq!(tokens(&["a", "a"]), ["a", "a", "c"]);
+        assert_eq!(tokens(&[]), ["c"]);
+        assert_eq!(tokens(&["a", "b"]), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_not_seen_before_or_after_is_not_told_as_a_change() {
+        let variables = |name: &str| match name {
+            "SECRET_KEY_BASE" => Some(SECRET.to_owned()),
+            "SESSION_STORE" => Some("memory".to_owned()),
+            "SESSION_NAME" => Some(NAME.to_owned()),
+            "SESSION_SCOPE" => Some("shop-test".to_owned()),
+            _ => None,
+        };
+        let settings = Settings::read(&variables).unwrap();
+        let sessions = Sessions::new(settings, Some(keyring(&variables).unwrap()));
+        let live = |count: u64| Seen::Live(Map::from_iter([("count".to_owned(), json!(count))]));
+        for (before, after, word) in [
+            (Some(live(1)), Some(live(2)), "changed"),
+            (Some(live(1)), Some(live(1)), "unchanged"),
+            (Some(live(1)), Some(Seen::Nothing), "ended"),
+            (Some(live(1)), None, "kept by the function, so not seen here"),
+            (None, Some(live(1)), "kept by the function, so not seen here"),
+            (None, None, "kept by the function, so not seen here"),
+        ] {
+            let told = entry(&[REFERENCE], &[], Kept { before, after }).change(&sessions);
+            assert_eq!(told.word(), word, "{told:?}");
+        }
+    }
+}
