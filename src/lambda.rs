@@ -16,6 +16,7 @@ mod event;
 mod payload;
 mod streamed;
 mod turns;
+mod whole;
 mod wire;
 
 use std::fmt;
@@ -24,7 +25,8 @@ use http::Response;
 use http_body::Body as HttpBody;
 use lambda_http::Request;
 use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::{Diagnostic, Error as BoxError, LambdaInvocation, Runtime};
+use lambda_runtime::{Diagnostic, Runtime};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use self::adapter::Adapter;
@@ -32,6 +34,7 @@ pub use self::answer::Answer;
 pub use self::event::{Event, Kind};
 use self::payload::Payloads;
 use self::streamed::{Hush, Streamed};
+use self::whole::Whole;
 use crate::{Error, ErrorKind, config};
 
 /// What lambda_runtime takes for granted; without one of them it panics.
@@ -87,8 +90,15 @@ where
     B::Error: fmt::Display,
 {
     check_environment()?;
-    let runtime = Runtime::new(Adapter::<S, Answer>::new(service)).layer(Payloads).layer(TracingLayer::new());
-    serve(runtime).await
+    let adapter = Adapter::<S, Answer>::new(service);
+    let ended = if is_one_after_another()? {
+        let client = turns::client();
+        let whole = Payloads.layer(Whole::new(adapter, client.clone()));
+        turns::serve(TracingLayer::new().layer(whole), &client).await
+    } else {
+        Runtime::new(adapter).layer(Payloads).layer(TracingLayer::new()).run_concurrent().await
+    };
+    ended.map_err(over)
 }
 
 /// Serves Lambda's events like [`run`], and answers in pieces: the head as soon as the handler has answered, the body as
@@ -137,23 +147,28 @@ where
 {
     check_environment()?;
     let runtime = Runtime::new(Adapter::<S, Streamed>::new(service)).layer(Payloads).layer(Hush);
-    serve(runtime.layer(TracingLayer::new())).await
+    let runtime = runtime.layer(TracingLayer::new());
+    let ended = if is_one_after_another()? {
+        match turns::service_of(runtime) {
+            Ok(service) => turns::serve(service, &turns::client()).await,
+            Err(error) => Err(error),
+        }
+    } else {
+        runtime.run_concurrent().await
+    };
+    ended.map_err(over)
 }
 
-/// One event after another, unless this environment serves several at once, or is one of those that lambda_runtime knows better.
-async fn serve<S>(runtime: Runtime<S>) -> Result<(), Error>
-where
-    S: Service<LambdaInvocation, Response = (), Error = BoxError> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    let most = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|most| most.parse::<u32>().ok());
-    let is_special = most.is_some_and(|most| most > 1) || runtime.is_snapstart();
-    let ended = if is_special || config::has_trace_env(&config::environment()?)? {
-        runtime.run_concurrent().await
-    } else {
-        turns::serve(runtime).await
-    };
-    ended.map_err(|error| Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error))
+/// Whether events come one after another, and none of what lambda_runtime alone can do is asked for.
+fn is_one_after_another() -> Result<bool, Error> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let most = variable("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|most| most.parse::<u32>().ok());
+    let is_restored = variable("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() == Some("snap-start");
+    Ok(most.is_none_or(|most| most <= 1) && !is_restored && !config::has_trace_env(&config::environment()?)?)
+}
+
+fn over(error: lambda_runtime::Error) -> Error {
+    Error::new(ErrorKind::Event, "the Lambda runtime ended").with_source(error)
 }
 
 fn check_environment() -> Result<(), Error> {

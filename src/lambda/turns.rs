@@ -23,14 +23,17 @@ use tower_service::Service;
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 
-/// Serves events with what this runtime would serve them with, until the runtime API cannot be reached any more.
-pub(super) async fn serve<S>(runtime: Runtime<S>) -> Result<(), BoxError>
+/// A client of the runtime API, for one event after another.
+pub(super) fn client() -> Arc<PooledClient> {
+    Arc::new(PooledClient::builder().with_pool_size(1).build())
+}
+
+/// Serves the events that this client is given, until the runtime API cannot be reached any more.
+pub(super) async fn serve<S>(mut service: S, client: &PooledClient) -> Result<(), BoxError>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
 {
-    let mut service = service_of(runtime)?;
     let config = Arc::new(Config::from_env());
-    let client = PooledClient::builder().with_pool_size(1).build();
     loop {
         let (parts, body) = client.call(build_request().uri(NEXT).body(Body::empty())?).await?.into_parts();
         // Emulators say so where there is nothing to do.
@@ -50,7 +53,7 @@ fn request_id(headers: &HeaderMap) -> Result<&str, BoxError> {
 }
 
 /// What a runtime serves its events with: it shows that to the layers that are put around it, and to nobody else.
-fn service_of<S>(runtime: Runtime<S>) -> Result<S, BoxError> {
+pub(super) fn service_of<S>(runtime: Runtime<S>) -> Result<S, BoxError> {
     let seen = Cell::new(None);
     drop(runtime.layer(Taker(&seen)));
     seen.take().ok_or_else(|| "lambda_runtime shows no service".into())

@@ -224,6 +224,7 @@ impl Shared {
         self.most_in_work.fetch_max(in_work, Ordering::SeqCst);
         Response::builder()
             .header("lambda-runtime-trace-id", format!("Root=1-{id}"))
+            .header("lambda-runtime-invocation-id", format!("invocation-{id}"))
             .header("lambda-runtime-aws-request-id", id)
             .header("lambda-runtime-deadline-ms", "4102444800000")
             .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-1:123456789012:function:function")
@@ -241,6 +242,8 @@ impl Shared {
             }
         }
         self.in_work.fetch_sub(1, Ordering::SeqCst);
-        Response::builder().status(202).body(Full::default()).unwrap()
+        // As Lambda says to the answer to an invocation that has timed out.
+        let status = if id.starts_with("late") { 410 } else { 202 };
+        Response::builder().status(status).body(Full::default()).unwrap()
     }
 }

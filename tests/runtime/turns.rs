@@ -22,10 +22,19 @@ fn function_that_tells_its_trace_id() {
         let context = request.extensions().get::<Context>().and_then(|context| context.xray_trace_id.clone());
         format!("{context:?} {:?}", std::env::var("_X_AMZN_TRACE_ID").ok())
     };
+    let app = Router::new().route("/", get(tell)).route(
+        "/panic",
+        get(async || {
+            if std::env::args().count() > 0 {
+                panic!("as asked")
+            }
+        }),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async {
+        lambda_http::tracing::init_default_subscriber();
         let sessions = <SessionLayer>::from_env().await?;
-        lambda_session::run(Router::new().route("/", get(tell)).layer(sessions)).await
+        lambda_session::run(app.layer(sessions)).await
     });
     eprintln!("ended: {:?}", ended.unwrap_err());
 }
@@ -47,6 +56,32 @@ async fn a_trace_id_is_in_the_context_and_in_a_variable_only_if_that_is_asked_fo
             assert_eq!(told(&function, id).await, format!("{:?} {variable:?}", Some(&trace)), "{setting:?}");
         }
     }
+}
+
+/// Lambda tells by it whether an answer is to the invocation that is under way.
+#[tokio::test]
+async fn an_answer_and_an_error_bear_the_invocation_s_id() {
+    for (path, kind) in [("/", None), ("/panic", Some("unhandled"))] {
+        let function = Function::start(ROLE_HERE, TEST, &[]).await;
+        let mut answering = function.send("one", &event(DOMAIN, path, &[]));
+        let head = answering.head().await;
+        let says = |name: &str| head.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(says("lambda-runtime-invocation-id"), Some("invocation-one"), "{path}");
+        assert_eq!(says("lambda-runtime-function-error-type"), kind, "{path}");
+        let answer: Value = serde_json::from_slice(&answering.rest().await).unwrap();
+        assert_eq!(answer["errorMessage"].as_str(), kind.map(|_| "Lambda panicked: as asked"), "{answer}");
+    }
+}
+
+/// An answer that Lambda takes no more is a line in the log, and the next event is served.
+#[tokio::test]
+async fn an_answer_that_comes_too_late_ends_nothing() {
+    let function = Function::start(ROLE_HERE, TEST, &[]).await;
+    for id in ["late", "one"] {
+        assert_eq!(told(&function, id).await, format!(r#"Some("Root=1-{id}") None"#));
+    }
+    let log = function.stop().await;
+    assert_eq!(log.matches("Lambda took no answer").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -166,8 +166,9 @@ impl Shared {
                 *sent = Instant::now();
                 stream.write_all(&outbox)?;
             } else {
-                stream.write_all(ACCEPTED)?;
+                // First this: a program may ask for its next event on another connection as soon as the answer is accepted.
                 self.take_answer(&message, read)?;
+                stream.write_all(ACCEPTED)?;
             }
         }
     }
