@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request};
+use http_body_util::BodyExt;
 use lambda_runtime::{Diagnostic, Error as BoxError, LambdaEvent, LambdaInvocation};
 use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
 use tower_service::Service;
@@ -62,7 +63,10 @@ where
             if let Some(id) = invocation_id {
                 request.headers_mut().insert(INVOCATION_ID, id);
             }
-            let status = client.call(request).await?.status();
+            let (parts, body) = client.call(request).await?.into_parts();
+            // A connection whose answer is not read to its end is closed.
+            body.collect().await?;
+            let status = parts.status;
             if !status.is_success() {
                 error!(%status, "Lambda took no answer: its invocation was over (410), or the answer is too large (413)");
             }
