@@ -20,9 +20,8 @@ use super::node::{Node, Pass};
 use super::observer::{Discard, Event};
 use super::pool::Place;
 use super::protocol::{Command, Status};
-use super::settings::Times;
 use super::settle::{Settled, settle};
-use super::trouble::{Attempted, Trouble};
+use super::trouble::{Attempted, Trouble, blame};
 use super::{Failure, FailureKind};
 
 /// An operation that is under way.
@@ -384,12 +383,6 @@ impl<'a> Attempt<'a> {
         let message = format!("{} ms are too little time to ask cache node {}", left.as_millis(), self.node.name());
         Err(Failure::new(FailureKind::Unavailable, message))
     }
-}
-
-/// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.
-pub(super) fn blame(blow: Blow, began: Instant, limit: Instant, times: &Times) -> Option<Blow> {
-    let had = limit.saturating_duration_since(began);
-    (blow == Blow::Refused || had.saturating_mul(2) >= times.exchange).then_some(blow)
 }
 
 fn answer(status: Status) -> Answer {

@@ -5,13 +5,14 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use tokio::time::timeout_at;
 
-use super::attempt::{blame, later};
+use super::attempt::later;
 use super::client::Shared;
 use super::cluster::{List, Source};
 use super::connection::{Connection, Offer};
 use super::dial::AskNodes;
 use super::node::Node;
 use super::observer::{Discard, Event};
+use super::trouble::blame;
 use super::{Failure, FailureKind, NodeId};
 
 /// How many nodes are asked before the endpoint.

@@ -8,6 +8,7 @@ use super::connection::Broken;
 use super::dial::Undialled;
 use super::observer::Discard;
 use super::protocol::Command;
+use super::settings::Times;
 use super::{Failure, FailureKind};
 
 /// An operation that brought no answer.
@@ -90,4 +91,10 @@ impl Trouble {
     pub(crate) fn plain(failure: Failure) -> Self {
         Self { failure, undialled: None }
     }
+}
+
+/// A node is blamed for a time-out only if it had time enough: half of what an exchange may take.
+pub(super) fn blame(blow: Blow, began: Instant, limit: Instant, times: &Times) -> Option<Blow> {
+    let had = limit.saturating_duration_since(began);
+    (blow == Blow::Refused || had.saturating_mul(2) >= times.exchange).then_some(blow)
 }
