@@ -10,8 +10,9 @@ use tracing::debug;
 use crate::ask::ask;
 use crate::layer::Conflict;
 use crate::metrics::Count;
-use crate::slot::{Deed, Origin, Slot, Visit};
+use crate::slot::Slot;
 use crate::store::{Call, Loaded, Retired, Update};
+use crate::visit::{Deed, Origin, Visit};
 use crate::{Error, ErrorKind, Record, Token};
 
 /// What the answer carries of a commit.

@@ -45,6 +45,7 @@ mod slot;
 pub mod store;
 mod token;
 mod values;
+mod visit;
 mod wipe;
 
 pub use crate::cookie::{CookieOptions, SameSite};

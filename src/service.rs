@@ -20,7 +20,8 @@ use crate::cookie;
 use crate::layer::Settings;
 use crate::metrics::Count;
 use crate::session::Handle;
-use crate::slot::{Closing, Slot, Visit, escaped, lost, unavailable};
+use crate::slot::{Closing, Slot, escaped, lost, unavailable};
+use crate::visit::Visit;
 use crate::{Error, ErrorKind};
 
 /// A cookie above this size is worth a warning: an HTTP API takes 10,240 bytes of request line and headers in all.

@@ -20,9 +20,10 @@ use crate::cookie::Candidates;
 use crate::lifetime::Age;
 use crate::merge::Patch;
 use crate::metrics::{Count, Reason};
-use crate::slot::{EMPTY, Origin, Slot, Visit};
+use crate::slot::Slot;
 use crate::store::{Call, Found};
 use crate::values::Values;
+use crate::visit::{EMPTY, Origin, Visit};
 use crate::{Error, ErrorKind};
 
 /// What a session can hold: anything that serde takes to a JSON object and back, and that can begin empty.
