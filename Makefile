@@ -126,7 +126,8 @@ bench-memcached: toolchain peers ## The memcached client beside named peers: per
 # cargo lambda watch builds with the same flags, so it finds its work done; Rust's own servers are put out of its reach, lest it fetches a toolchain.
 SERVE_FLAGS = --locked --profile quick --features cli
 .PHONY: bench-serve
-bench-serve: toolchain ## What `serve` adds to a request, beside `cargo lambda watch` where e2e/tools.sh has put it
+bench-serve: toolchain ## What `serve` adds to a request, beside `cargo lambda watch`
+	e2e/tools.sh
 	$(CARGO) build $(SERVE_FLAGS) --bins
 	CARGO_TARGET_DIR=target/peers $(CARGO) build --locked --release --manifest-path benches/serve/Cargo.toml
 	PATH="$$PWD/.tools/venv/bin:$$PATH" RUSTUP_DIST_SERVER=http://127.0.0.1:1 RUSTUP_UPDATE_ROOT=http://127.0.0.1:1 \

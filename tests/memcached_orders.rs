@@ -66,12 +66,7 @@ fn every_order(policy: Conflict, session: &str, age: u64, one: &'static str, two
         let mut schedules: Vec<Vec<bool>> = vec![Vec::new()];
         while let Some(schedule) = schedules.pop() {
             let (outcome, taken) = in_order(&server, policy, session, age, [one, two], &schedule).await;
-            // Every choice beyond the given ones fell to the first request: each leads to an order of its own.
-            for (place, choice) in taken.iter().enumerate().skip(schedule.len()) {
-                if !choice {
-                    schedules.push(taken[..place].iter().copied().chain([true]).collect());
-                }
-            }
+            schedules.extend(further(&schedule, &taken));
             outcomes.push(outcome);
         }
     }));

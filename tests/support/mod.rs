@@ -114,6 +114,13 @@ where
     BoxCloneService::new(layer.layer(service_fn(handler)))
 }
 
+/// The schedules that follow from one of two requests' steps, `true` for the second's: every choice that it did not give fell to the
+/// first, and each of these leads to an order of its own.
+pub fn further(schedule: &[bool], taken: &[bool]) -> Vec<Vec<bool>> {
+    let free = taken.iter().enumerate().skip(schedule.len()).filter(|(_, choice)| !**choice);
+    free.map(|(place, _)| taken[..place].iter().copied().chain([true]).collect()).collect()
+}
+
 /// A handler whose deeds are the segments of the path, in their order: `/set-a=1/renew`. Each holds the session anew.
 ///
 /// `read`, `set-KEY=VALUE`, `remove-KEY`, `big-BYTES`, `renew`, `destroy`, `deep-LEVELS`, `status-CODE`,

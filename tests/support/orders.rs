@@ -52,12 +52,7 @@ impl Meeting<'_> {
         let mut schedules: Vec<Vec<bool>> = vec![Vec::new()];
         while let Some(schedule) = schedules.pop() {
             let (outcome, taken) = self.in_order(&schedule).await;
-            // Every choice beyond the given ones fell to the first request: each leads to an order of its own.
-            for (place, choice) in taken.iter().enumerate().skip(schedule.len()) {
-                if !choice {
-                    schedules.push(taken[..place].iter().copied().chain([true]).collect());
-                }
-            }
+            schedules.extend(further(&schedule, &taken));
             outcomes.push(outcome);
         }
         let orders: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.order.clone()).collect();
