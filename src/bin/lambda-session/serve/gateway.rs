@@ -154,7 +154,10 @@ impl Gateway {
             }
         };
         log::start(id);
-        let before = self.ledger.look(&exchange.request.cookies(), &[]).await;
+        let before = match self.ledger.sees_kept() {
+            true => self.ledger.look(&exchange.request.cookies(), &[]).await,
+            false => None,
+        };
         let mut notes = Vec::new();
         let invocation = Invocation { id: id.clone(), event: exchange.event.clone(), limit: self.limit };
         let ending = match self.instances.invoke(&mut instance, &invocation, &mut notes).await {

@@ -85,6 +85,11 @@ impl Ledger {
         self.sessions().map(|sessions| entry.change(&sessions))
     }
 
+    /// Whether there is anything to [`look`](Self::look) at.
+    pub(super) fn sees_kept(&self) -> bool {
+        self.sessions().is_some_and(|sessions| sessions.are_kept())
+    }
+
     /// What the session of a request is now, or that of its answer, if a cookie only names it: at most one round trip.
     pub(super) async fn look(&self, cookies: &[Pair], set_cookies: &[String]) -> Option<Seen> {
         let sessions = self.sessions().filter(|sessions| sessions.are_kept())?;
